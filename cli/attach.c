@@ -73,7 +73,7 @@ static bool in_order(const struct bo_header *h)
            h->record_at == h->branch_at + (uint64_t)BO_BRANCHES * sizeof(struct bo_branch);
 }
 
-static enum attached check(struct arena *a, const char *source)
+static enum attached check_header(struct arena *a, const char *source)
 {
     struct bo_header *h = &a->head;
     if (!get(a, 0, h, sizeof *h) || memcmp(h->magic, BO_ARENA_MAGIC, sizeof BO_ARENA_MAGIC) != 0)
@@ -95,7 +95,7 @@ static enum attached check(struct arena *a, const char *source)
 
 static enum attached check_or_detach(struct arena *a, const char *source)
 {
-    enum attached result = check(a, source);
+    enum attached result = check_header(a, source);
     if (result != ATTACHED)
         detach(a);
     return result;

@@ -89,7 +89,7 @@ static bool is_agreed(void)
     return fgets(answer, sizeof answer, stdin) && (*answer == 'y' || *answer == 'Y');
 }
 
-static int post(struct arena *a, const struct found *target, const struct wish *wish, int ceiling)
+static int post_request(struct arena *a, const struct found *target, const struct wish *wish, int ceiling)
 {
     struct bo_request l;
     if (!request_post(a, target, wish->reason, wish->rung, ceiling, &l))
@@ -111,7 +111,7 @@ static int ask_and_post(struct arena *a, const struct found *target, const struc
         if (!is_agreed())
             return fail("nothing was posted");
     }
-    return post(a, target, wish, ceiling);
+    return post_request(a, target, wish, ceiling);
 }
 
 static int interrupt(struct arena *a, const char *wanted, const struct wish *wish)

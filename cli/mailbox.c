@@ -102,7 +102,7 @@ static void copy(struct bo_request *to, const struct bo_request *from)
 }
 
 /* Takes a free box by one exchange, without a lock, which any process could hold. -1: no box is free. */
-static int put(struct bo_mailbox *m, const struct bo_request *request)
+static int put_request(struct bo_mailbox *m, const struct bo_request *request)
 {
     for (int i = 0; i < BO_REQUESTS; i++) {
         struct bo_request *box = &m->request[i];
@@ -180,7 +180,7 @@ static int not_answered(struct arena *a, const struct crew *c)
 
 static int send_by(struct arena *a, const struct crew *c, struct bo_mailbox *m, struct bo_request *request)
 {
-    int box = put(m, request);
+    int box = put_request(m, request);
     if (box < 0)
         return refuse(a, "has a full mailbox: it does not read its requests");
     ring(a, c);

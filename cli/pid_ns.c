@@ -53,7 +53,7 @@ bool pid_ns_proc_is_ours(void)
 
 /* ---- all threads ---------------------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b)
 {
     pid_t first = ((const struct pid_pair *)a)->own, second = ((const struct pid_pair *)b)->own;
     return (first > second) - (first < second);
@@ -81,7 +81,7 @@ bool pid_map_read(struct pid_map *m, pid_t pid, bool apart)
     }
     free(tids);
     if (m->thread)
-        qsort(m->thread, m->count, sizeof *m->thread, compare);
+        qsort(m->thread, m->count, sizeof *m->thread, compare_ids);
     return m->thread;
 }
 
@@ -95,7 +95,7 @@ void pid_map_free(struct pid_map *m)
 pid_t pid_map_here(const struct pid_map *m, pid_t own)
 {
     const struct pid_pair wanted = {0, own};
-    const struct pid_pair *found = m->count ? bsearch(&wanted, m->thread, m->count, sizeof wanted, compare) : NULL;
+    const struct pid_pair *found = m->count ? bsearch(&wanted, m->thread, m->count, sizeof wanted, compare_ids) : NULL;
     return found ? found->here : 0;
 }
 

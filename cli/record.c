@@ -98,7 +98,7 @@ static int open_recording(const struct arena *a, int number)
     return fd;
 }
 
-static int begin(struct arena *a, const struct wish *w)
+static int begin_recording(struct arena *a, const struct wish *w)
 {
     struct bo_request l = {.kind = BO_ASK_RECORDING,
                            .from = a->apart ? 0 : getpid(),
@@ -121,7 +121,7 @@ static int begin(struct arena *a, const struct wish *w)
 }
 
 /* If the process has ended, or hangs, the recording is what it is. */
-static void end(struct arena *a)
+static void end_recording(struct arena *a)
 {
     struct bo_request l = {.kind = BO_ASK_RECORDING_END, .from = a->apart ? 0 : getpid()};
     int box = proc_alive(a->pid) ? mailbox_send(a, &l) : -1;
@@ -193,7 +193,7 @@ static int record(struct arena *a, const struct wish *w)
     if (to < 0)
         return EXIT_FAILURE;
     catch_signals(&waiting);
-    int from = begin(a, w);
+    int from = begin_recording(a, w);
     if (from < 0) {
         unlink(w->file);
         close(to);
@@ -201,7 +201,7 @@ static int record(struct arena *a, const struct wish *w)
     }
     fprintf(stderr, w->seconds > 0 ? "recording process %d\n" : "recording process %d, until Ctrl-C\n", (int)a->pid);
     wait_for_end(a->pid, w->seconds, &waiting);
-    end(a);
+    end_recording(a);
     bool done = copy_file(from, to);
     int error = errno;
     close(from);

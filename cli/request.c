@@ -12,7 +12,7 @@ int request_ceiling(bool all)
     return all ? RUNG_KILL : RUNG_FINAL;
 }
 
-static void put_target(FILE *out, const struct arena *a, const struct found *target)
+static void put_found(FILE *out, const struct arena *a, const struct found *target)
 {
     pid_t here = target->tid ? target_id_here(a, target->tid) : 0;
     fputs(target->branch ? "branch " : "thread ", out);
@@ -36,7 +36,7 @@ int request_reach(FILE *out, const struct arena *a, const struct found *target, 
 
 void request_prospect(FILE *out, const struct arena *a, const struct found *target, int reach)
 {
-    put_target(out, a, target);
+    put_found(out, a, target);
     fputs(" is to stop. If it does not, ", out);
     if (reach >= RUNG_EXIT)
         fprintf(out, "process %d can be ended, with all its threads, when its grace period is over", (int)a->pid);

@@ -112,7 +112,7 @@ static bool first_page(Elf *elf, GElf_Addr *page)
 }
 
 /* Closes the file if it is not the one that was loaded. */
-static enum problem check(int *fd, const char *id, GElf_Addr *page)
+static enum problem check_file(int *fd, const char *id, GElf_Addr *page)
 {
     if (*fd < 0)
         return ABSENT;
@@ -216,12 +216,12 @@ static void resolve_module(const struct request *r, size_t first, size_t count, 
     unsigned module = r->frame[first]->module;
     const char *id = r->module[module].id;
     GElf_Addr page = 0, unused;
-    enum problem problem = check(&f->main, id, &page);
-    if (f->main >= 0 || check(&f->debug, id, &page) == NO_PROBLEM) {
+    enum problem problem = check_file(&f->main, id, &page);
+    if (f->main >= 0 || check_file(&f->debug, id, &page) == NO_PROBLEM) {
         if (f->main < 0)
             f->main = f->debug, f->debug = -1; /* it has the symbols and lines, only not the code */
         else
-            check(&f->debug, id, &unused);
+            check_file(&f->debug, id, &unused);
         debug_file = f->debug;
         Dwfl *dwfl = dwfl_begin(&callbacks);
         if (dwfl)

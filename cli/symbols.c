@@ -127,7 +127,7 @@ static bool parse_frame(struct symbols *s, const char *line, struct frame *f)
 
 /* ---- the frames that are known --------------------------------------------------------------------------------------- */
 
-static int compare(const void *left, const void *right)
+static int compare_frames(const void *left, const void *right)
 {
     const struct frame *a = left, *b = right;
     if (a->module != b->module)
@@ -148,13 +148,13 @@ static bool make_room(struct symbols *s)
 
 static void note_frame(struct symbols *s, const struct frame *f)
 {
-    if (s->frames == FRAMES || tfind(f, &s->tree, compare) || !make_room(s))
+    if (s->frames == FRAMES || tfind(f, &s->tree, compare_frames) || !make_room(s))
         return;
     struct frame *copy = malloc(sizeof *copy);
     if (!copy)
         return;
     *copy = *f;
-    if (tsearch(copy, &s->tree, compare))
+    if (tsearch(copy, &s->tree, compare_frames))
         s->frame[s->frames++] = copy;
     else
         free(copy);
@@ -165,7 +165,7 @@ const struct name *symbols_find(struct symbols *s, const char *line)
     struct frame f;
     if (!s || !parse_frame(s, line, &f))
         return NULL;
-    struct frame **found = tfind(&f, &s->tree, compare);
+    struct frame **found = tfind(&f, &s->tree, compare_frames);
     return found && (*found)->known && (*found)->name.function[0] ? &(*found)->name : NULL;
 }
 
@@ -187,7 +187,7 @@ void symbols_put(struct symbols *s, FILE *out, const char *line)
 
 static int compare_indirect(const void *left, const void *right)
 {
-    return compare(*(struct frame *const *)left, *(struct frame *const *)right);
+    return compare_frames(*(struct frame *const *)left, *(struct frame *const *)right);
 }
 
 static int64_t clock_ms(void)

@@ -200,7 +200,7 @@ static bool add_unknown(struct view *v, const struct pid_pair *thread)
     return true;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_pids(const void *a, const void *b)
 {
     pid_t first = *(const pid_t *)a, second = *(const pid_t *)b;
     return (first > second) - (first < second);
@@ -213,7 +213,7 @@ static size_t known_ids(const struct view *v, pid_t *own)
     for (uint32_t i = 0; i < BO_THREADS; i++)
         if (v->thread[i])
             own[count++] = bo_load_relaxed(&v->thread[i]->slot.thread.tid);
-    qsort(own, count, sizeof *own, compare);
+    qsort(own, count, sizeof *own, compare_pids);
     return count;
 }
 
@@ -225,7 +225,7 @@ static bool add_all_unknown(struct view *v, const struct pid_map *before)
     v->unknown = calloc(before->count + 1, sizeof(struct node *));
     bool added = own && v->unknown;
     for (size_t i = 0; added && i < before->count; i++)
-        if (!bsearch(&before->thread[i].own, own, count, sizeof *own, compare))
+        if (!bsearch(&before->thread[i].own, own, count, sizeof *own, compare_pids))
             added = add_unknown(v, &before->thread[i]);
     free(own);
     return added;

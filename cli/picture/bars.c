@@ -49,7 +49,7 @@ static bool clip(const struct picture *p, int64_t *at, int64_t *until)
     return true;
 }
 
-static void add(struct picture *p, int row, enum bar_kind kind, int of, int64_t at, int64_t until, bool is_open)
+static void add_bar(struct picture *p, int row, enum bar_kind kind, int of, int64_t at, int64_t until, bool is_open)
 {
     if (row < 0 || p->rows[row].kind == ROW_OUTSIDE || !clip(p, &at, &until))
         return;
@@ -68,7 +68,7 @@ static void add_branches(struct picture *p)
         const struct node *n = &p->nodes[node_of_branch(p, i)];
         enum bar_kind kind = n->is_shown ? BAR_BRANCH : BAR_SCOPE;
         if (n->is_shown || !n->has_threads)
-            add(p, n->row, kind, i, t->branches[i].begun, end_of_branch(t, i), t->branches[i].ended == TRACE_OPEN);
+            add_bar(p, n->row, kind, i, t->branches[i].begun, end_of_branch(t, i), t->branches[i].ended == TRACE_OPEN);
     }
 }
 
@@ -87,8 +87,8 @@ static void add_events(struct picture *p)
     for (int i = 0; i < p->trace->n_events; i++) {
         const struct trace_event *e = &p->trace->events[i];
         if (is_bar(e))
-            add(p, row_of_thread(p, e->thread), kind_of(e), i, e->at, end_of_event(p->trace, e),
-                e->until == TRACE_OPEN);
+            add_bar(p, row_of_thread(p, e->thread), kind_of(e), i, e->at, end_of_event(p->trace, e),
+                    e->until == TRACE_OPEN);
     }
 }
 

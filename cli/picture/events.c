@@ -21,7 +21,7 @@ static int64_t pid_of(const struct trace *t, int process)
     return process >= 0 && process < t->n_processes ? (int64_t)t->processes[process].pid : 0;
 }
 
-static void begin(struct json *j, const char *phase, const char *name, int64_t pid, int64_t track)
+static void begin_event(struct json *j, const char *phase, const char *name, int64_t pid, int64_t track)
 {
     json_begin(j, NULL, '{');
     json_string(j, "ph", phase);
@@ -32,7 +32,7 @@ static void begin(struct json *j, const char *phase, const char *name, int64_t p
 
 static void put_metadata(struct json *j, const char *kind, int64_t pid, int64_t track, const char *name, int64_t order)
 {
-    begin(j, "M", kind, pid, track);
+    begin_event(j, "M", kind, pid, track);
     json_begin(j, "args", '{');
     if (name)
         json_string(j, "name", name);
@@ -63,7 +63,7 @@ static void put_names(struct json *j, const struct trace *t)
 static void put_async(struct json *j, const struct trace *t, const char *phase, const struct trace_branch *b, int id,
                       int64_t at)
 {
-    begin(j, phase, b->name, pid_of(t, b->process), track_of(b->owner));
+    begin_event(j, phase, b->name, pid_of(t, b->process), track_of(b->owner));
     json_string(j, "cat", "branch");
     json_number(j, "id", id);
     json_micros(j, "ts", at - t->begun);
@@ -88,7 +88,7 @@ static void put_branches(struct json *j, const struct trace *t)
 static const char *const categories[] = {"call",      "region",    "gil",  "interrupt",
                                          "interrupt", "interrupt", "rung", "failure"};
 
-static void put_target(struct json *j, const struct trace *t, const struct trace_event *e)
+static void put_event_target(struct json *j, const struct trace *t, const struct trace_event *e)
 {
     if (e->target_thread >= 0)
         json_string(j, "target thread", t->threads[e->target_thread].name);
@@ -107,7 +107,7 @@ static void put_args(struct json *j, const struct trace *t, const struct trace_e
         json_string(j, "kind", e->kind);
     if (e->rung)
         json_number(j, "rung", e->rung);
-    put_target(j, t, e);
+    put_event_target(j, t, e);
     if (e->until == TRACE_OPEN)
         json_bool(j, "end was not seen", true);
     json_end(j, '}');
@@ -116,7 +116,7 @@ static void put_args(struct json *j, const struct trace *t, const struct trace_e
 static void put_slice(struct json *j, const struct trace *t, const struct trace_event *e, const char *name,
                       int64_t length)
 {
-    begin(j, "X", name, pid_of(t, e->process), track_of(e->thread));
+    begin_event(j, "X", name, pid_of(t, e->process), track_of(e->thread));
     json_string(j, "cat", categories[e->what]);
     json_micros(j, "ts", e->at - t->begun);
     json_micros(j, "dur", length);
@@ -128,7 +128,7 @@ static void put_slice(struct json *j, const struct trace *t, const struct trace_
 static void put_instant(struct json *j, const struct trace *t, const struct trace_event *e, const char *name)
 {
     int thread = e->thread >= 0 ? e->thread : e->target_thread;
-    begin(j, "i", name, pid_of(t, e->process), track_of(thread));
+    begin_event(j, "i", name, pid_of(t, e->process), track_of(thread));
     json_string(j, "cat", categories[e->what]);
     json_string(j, "s", thread >= 0 ? "t" : "p");
     json_micros(j, "ts", e->at - t->begun);
@@ -138,7 +138,7 @@ static void put_instant(struct json *j, const struct trace *t, const struct trac
 
 static void put_flow(struct json *j, const struct trace *t, const struct trace_event *e, int64_t id)
 {
-    begin(j, e->what == TRACE_POSTED ? "s" : "f", "interrupt", pid_of(t, e->process), track_of(e->thread));
+    begin_event(j, e->what == TRACE_POSTED ? "s" : "f", "interrupt", pid_of(t, e->process), track_of(e->thread));
     json_string(j, "cat", "interrupt");
     json_number(j, "id", id);
     json_micros(j, "ts", e->at - t->begun);

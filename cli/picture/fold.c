@@ -84,7 +84,7 @@ static bool is_in_window(const struct picture *p, const struct node *n)
 }
 
 /* Shows up to `each` children of each parent; returns how many lanes that are, at most one more than allowed. */
-static int show(struct picture *p, int each)
+static int show_children(struct picture *p, int each)
 {
     int lanes = 0;
     for (int i = 0; i < p->n_order; i++) {
@@ -100,16 +100,16 @@ static int show(struct picture *p, int each)
 static void choose(struct picture *p)
 {
     int low = 1, high = p->n_nodes + 1;
-    if (show(p, high) <= p->lanes)
+    if (show_children(p, high) <= p->lanes)
         return;
     while (high - low > 1) {
         int middle = low + (high - low) / 2;
-        if (show(p, middle) <= p->lanes)
+        if (show_children(p, middle) <= p->lanes)
             low = middle;
         else
             high = middle;
     }
-    show(p, low);
+    show_children(p, low);
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------- */

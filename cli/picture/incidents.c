@@ -61,7 +61,7 @@ static void climb(struct incident *i, int event, const struct trace_event *e)
 }
 
 /* What was posted before the recording began is known from its rungs only. */
-static struct incident *begin(struct picture *p, const struct trace_event *e)
+static struct incident *begin_incident(struct picture *p, const struct trace_event *e)
 {
     struct incident *i = &p->incidents[p->n_incidents++];
     *i = (struct incident){.at = e->at,
@@ -78,7 +78,7 @@ static struct incident *begin(struct picture *p, const struct trace_event *e)
     return i;
 }
 
-static void take(struct picture *p, int *slot, int event)
+static void take_event(struct picture *p, int *slot, int event)
 {
     const struct trace_event *e = &p->trace->events[event];
     struct incident *i = *slot >= 0 && p->incidents[*slot].until == TRACE_OPEN ? &p->incidents[*slot] : NULL;
@@ -87,7 +87,7 @@ static void take(struct picture *p, int *slot, int event)
     if (!i) {
         if (e->what == TRACE_OVER)
             return;
-        i = begin(p, e);
+        i = begin_incident(p, e);
         *slot = p->n_incidents - 1;
     }
     if (e->what == TRACE_OVER) {
@@ -120,7 +120,7 @@ static bool find_incidents(struct picture *p)
     for (uint32_t i = 0; i <= t.mask; i++)
         t.slots[i] = TRACE_NONE;
     for (int i = 0; i < p->trace->n_events; i++)
-        take(p, slot_of(p, &t, &p->trace->events[i]), i);
+        take_event(p, slot_of(p, &t, &p->trace->events[i]), i);
     free(t.slots);
     return true;
 }

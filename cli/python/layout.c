@@ -120,7 +120,7 @@ static bool is_sound(const void *description, size_t size, size_t gil_enabled)
         };                                                                                           \
     } while (0)
 
-static bool take(struct layout *l, const union described *d, unsigned minor)
+static bool take_layout(struct layout *l, const union described *d, unsigned minor)
 {
     bool is_known = false;
     if (minor == 13)
@@ -141,7 +141,7 @@ static const char *layout_described(struct layout *l, const union described *d, 
         return unknown_version;
     if (d->in_3_13.free_threaded)
         return "this command does not know the free-threaded build";
-    return take(l, d, minor) ? NULL : "its description of itself is damaged";
+    return take_layout(l, d, minor) ? NULL : "its description of itself is damaged";
 }
 
 const char *layout_of(struct layout *l, struct memory *m, uint64_t runtime, uint32_t *version)

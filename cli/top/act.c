@@ -67,7 +67,7 @@ void act_begin_promote(struct top *t)
 
 /* ---- posting --------------------------------------------------------------------------------------------------------- */
 
-static void post(struct top *t)
+static void post_wish(struct top *t)
 {
     struct bo_request answer;
     if (request_post(&t->arena, &t->target, t->reason, t->rung, t->ceiling, &answer)) {
@@ -100,7 +100,7 @@ static void ask_or_post(struct top *t)
     if (reach > RUNG_FINAL)
         t->prompt = QUESTION;
     else
-        post(t);
+        post_wish(t);
 }
 
 void act_reason_given(struct top *t)
@@ -126,7 +126,7 @@ void act_rung_given(struct top *t)
 void act_answered(struct top *t, bool yes)
 {
     if (yes)
-        post(t);
+        post_wish(t);
     else
         snprintf(t->message, sizeof t->message, "nothing was posted");
 }

@@ -30,7 +30,7 @@ static struct call *place(const struct calls *c, pid_t tid)
 }
 
 /* Makes room, and drops threads that have not been seen for long. */
-static bool grow(struct calls *c, unsigned frame)
+static bool grow_calls(struct calls *c, unsigned frame)
 {
     struct calls old = *c;
     size_t kept = 0;
@@ -89,7 +89,7 @@ static bool is_same_wait(const struct call *before, const struct call *now)
 
 const struct call *calls_sample(struct calls *c, pid_t pid, pid_t tid, uint32_t generation, unsigned frame)
 {
-    if (c->used * 2 >= c->room && !grow(c, frame))
+    if (c->used * 2 >= c->room && !grow_calls(c, frame))
         return NULL;
     struct call now = {.tid = tid, .generation = generation, .seen = frame, .since = top_clock()};
     now.turns = turns_of(pid, tid);

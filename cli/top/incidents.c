@@ -26,7 +26,7 @@ static struct incident *push(struct incidents *all)
     return all->last;
 }
 
-static struct incident *add(struct incidents *all, const struct node *n, const struct bo_record *r)
+static struct incident *add_incident(struct incidents *all, const struct node *n, const struct bo_record *r)
 {
     struct incident *i = push(all);
     *i = (struct incident){.branch = n->branch,
@@ -44,7 +44,7 @@ static void note(struct incidents *all, const struct node *n, const struct bo_re
 {
     struct incident *i = find(all, n, r);
     if (!i && (*fresh)++ < INCIDENTS)
-        i = add(all, n, r);
+        i = add_incident(all, n, r);
     if (!i)
         return;
     i->there = true;

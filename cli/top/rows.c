@@ -168,7 +168,7 @@ static int urgency(const struct node *n)
     return most;
 }
 
-static int compare(const void *first, const void *second, void *top)
+static int compare_rows(const void *first, const void *second, void *top)
 {
     const struct top *t = top;
     const struct node *a = ((const struct row *)first)->node, *b = ((const struct row *)second)->node;
@@ -206,7 +206,7 @@ void rows_build(struct top *t)
         add_tree(t, t->view->root, 0);
     } else {
         add_flat(t, t->view->root);
-        qsort_r(t->rows.row, t->rows.count, sizeof *t->rows.row, compare, t);
+        qsort_r(t->rows.row, t->rows.count, sizeof *t->rows.row, compare_rows, t);
     }
     for (size_t i = 0; i < t->rows.count; i++)
         if (is_selected(&t->selected, t->rows.row[i].node))

@@ -95,7 +95,7 @@ static int watch(struct top *t)
     return *t->end ? EXIT_GONE : EXIT_SUCCESS;
 }
 
-static void release(struct top *t)
+static void release_all(struct top *t)
 {
     view_free(t->view);
     strings_free(t->strings);
@@ -109,7 +109,7 @@ static void release(struct top *t)
     detach(&t->arena);
 }
 
-static int show(struct top *t)
+static int show_process(struct top *t)
 {
     watch_begin(t);
     if (!top_collect(t))
@@ -155,7 +155,7 @@ int top_main(int argc, char **argv)
         return fail("top needs a terminal: use `bough tree %d`", (int)pid);
     if (attach_process(&t.arena, pid) != ATTACHED)
         return fail("%s", t.arena.why);
-    int status = show(&t);
-    release(&t);
+    int status = show_process(&t);
+    release_all(&t);
     return status;
 }

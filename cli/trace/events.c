@@ -185,7 +185,8 @@ static void name_thread(struct builder *b, const struct place *p, const struct u
 
 /* ---- events ----------------------------------------------------------------------------------------------------------- */
 
-static struct trace_event *add(struct builder *b, struct place *p, enum trace_what what, int64_t at, int64_t until)
+static struct trace_event *add_event(struct builder *b, struct place *p, enum trace_what what, int64_t at,
+                                     int64_t until)
 {
     struct trace_event *e = build_event(b, what, at, until);
     if (e) {
@@ -207,7 +208,7 @@ static void aim(struct builder *b, const struct place *p, int event, uint64_t ha
 static void add_interrupt(struct builder *b, struct place *p, const struct unit *u, enum trace_what what)
 {
     int64_t at = sane(b, u->at);
-    struct trace_event *e = add(b, p, what, at, at);
+    struct trace_event *e = add_event(b, p, what, at, at);
     if (!e)
         return;
     e->serial = (uint32_t)u->b;
@@ -221,7 +222,7 @@ static void add_interrupt(struct builder *b, struct place *p, const struct unit 
 static void add_failure(struct builder *b, struct place *p, const struct unit *u)
 {
     int64_t at = sane(b, u->at);
-    struct trace_event *e = add(b, p, TRACE_FAILURE, at, at);
+    struct trace_event *e = add_event(b, p, TRACE_FAILURE, at, at);
     if (!e)
         return;
     e->text = error_text(b, u->b);
@@ -231,7 +232,7 @@ static void add_failure(struct builder *b, struct place *p, const struct unit *u
 
 static void add_call(struct builder *b, struct place *p, const struct argument *argument, int64_t at, int64_t until)
 {
-    struct trace_event *e = add(b, p, TRACE_CALL, at, until);
+    struct trace_event *e = add_event(b, p, TRACE_CALL, at, until);
     if (!e)
         return;
     e->text = call_name(b, argument->call);
@@ -247,7 +248,7 @@ static void add_call_over(struct builder *b, struct place *p, const struct unit 
 static void add_section(struct builder *b, struct place *p, unsigned kind, const char *file, uint64_t line, int64_t at,
                         int64_t until)
 {
-    struct trace_event *e = add(b, p, TRACE_SECTION, at, until);
+    struct trace_event *e = add_event(b, p, TRACE_SECTION, at, until);
     if (!e)
         return;
     e->text = region_name((int)kind);
@@ -291,7 +292,7 @@ static void add_unit(struct builder *b, struct place *p, const struct unit *u)
         add_section(b, p, u->number, u->text, u->b, at, end_of(at, u->a));
         break;
     case BO_TRACE_LOCK_WAIT:
-        add(b, p, TRACE_GIL, at, end_of(at, u->a));
+        add_event(b, p, TRACE_GIL, at, end_of(at, u->a));
         break;
     case BO_TRACE_POST:
         add_interrupt(b, p, u, TRACE_POSTED);

@@ -22,7 +22,7 @@ struct search {
 };
 
 /* True: the line is complete. */
-static bool take(struct search *s, char c)
+static bool take_char(struct search *s, char c)
 {
     bool found = !s->elsewhere && !s->field[s->matched];
     if (c == '\n') {
@@ -49,7 +49,7 @@ static size_t status_value(const char *path, const char *field, char *value, siz
     bool over = fd < 0;
     while (!over && ((n = bo_raw3(SYS_read, fd, (long)piece, sizeof piece)) > 0 || n == -EINTR))
         for (long i = 0; i < n && !over; i++)
-            over = take(&s, piece[i]);
+            over = take_char(&s, piece[i]);
     if (fd >= 0)
         bo_raw1(SYS_close, fd);
     value[s.used] = '\0';

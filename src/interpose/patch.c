@@ -344,7 +344,8 @@ struct tour {
     int count;
 };
 
-static void show(struct tour *tour, const char *symbol, const void *at, enum bough_slot_state state, const char *why)
+static void report_slot(struct tour *tour, const char *symbol, const void *at, enum bough_slot_state state,
+                        const char *why)
 {
     struct bough_slot slot = {tour->object->path, symbol, at, state, why};
     tour->visit(tour->context, &slot);
@@ -386,8 +387,8 @@ static void show_refused(struct tour *tour, const struct bo_slot *slot, const st
         find_owner(&owner);
         why = owner.words;
     }
-    show(tour, slot->symbol, (const void *)slot->at, BOUGH_SLOT_SKIPPED,
-         why ? why : "its page could not be made writable, or it is being loaded");
+    report_slot(tour, slot->symbol, (const void *)slot->at, BOUGH_SLOT_SKIPPED,
+                why ? why : "its page could not be made writable, or it is being loaded");
 }
 
 static bool show_slot(void *context, const struct bo_slot *slot)
@@ -397,8 +398,8 @@ static bool show_slot(void *context, const struct bo_slot *slot)
     struct patch *p = find_patch(slot->at);
     struct plan plan = plan_for(tour->object, slot, wish, p);
     if (p && plan.now == p->installed)
-        show(tour, slot->symbol, (const void *)slot->at, wish.hooked ? BOUGH_SLOT_HOOKED : BOUGH_SLOT_INTERPOSED,
-             left_open && unprotected(tour->object, slot) ? "its page could not be protected again" : NULL);
+        report_slot(tour, slot->symbol, (const void *)slot->at, wish.hooked ? BOUGH_SLOT_HOOKED : BOUGH_SLOT_INTERPOSED,
+                    left_open && unprotected(tour->object, slot) ? "its page could not be protected again" : NULL);
     else if (wish.function || wish.refused)
         show_refused(tour, slot, &plan);
     return true;
@@ -412,9 +413,9 @@ static int show_object(struct dl_phdr_info *info, size_t size, void *context)
     bool open = bo_object_open(&o, info);
     tour->object = &o;
     if (!open)
-        show(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "it has no table of addresses");
+        report_slot(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "it has no table of addresses");
     else if (is_spared(&o))
-        show(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "libc, the loader and bough are left alone");
+        report_slot(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "libc, the loader and bough are left alone");
     else
         bo_object_slots(&o, show_slot, tour);
     return 0;

@@ -58,7 +58,7 @@ static int failed(FILE *stream, int number, int *error)
     return EOF;
 }
 
-/* Replaced by end() with the interrupt's error, once the stream is unlocked. Not an error number. */
+/* Replaced by set_errno() with the interrupt's error, once the stream is unlocked. Not an error number. */
 enum { INTERRUPTED = -1 };
 
 /* Returns the next character, as getc_unlocked(), or EOF: the end of the file, an error of the stream, or an interrupt,
@@ -85,7 +85,7 @@ static int next_character(struct bo_thread *t, const struct bo_site *site, FILE 
 }
 
 /* The stream's error indicator shows that a result is partial, as after a read() that failed in the middle. */
-static void end(struct bo_thread *t, const struct bo_site *site, int error)
+static void set_errno(struct bo_thread *t, const struct bo_site *site, int error)
 {
     if (error)
         errno = error == INTERRUPTED ? bo_outcome_of(t, site) : error;
@@ -95,7 +95,7 @@ static int get_unlocked(struct bo_thread *t, const struct bo_site *site, FILE *s
 {
     int error = 0;
     int c = next_character(t, site, stream, &error);
-    end(t, site, error);
+    set_errno(t, site, error);
     return c;
 }
 
@@ -105,7 +105,7 @@ static int get_character(struct bo_thread *t, const struct bo_site *site, FILE *
     flockfile(stream);
     int c = next_character(t, site, stream, &error);
     funlockfile(stream);
-    end(t, site, error);
+    set_errno(t, site, error);
     return c;
 }
 
@@ -164,7 +164,7 @@ BO_STAND_IN_FUNCTION char *stand_in_fgets(char *line, int size, FILE *stream)
     const struct bo_site site = HERE("fgets", stream);
     size_t got = get_bytes(t, &site, stream, line, (size_t)size - 1, '\n', &error);
     line[got] = '\0';
-    end(t, &site, error);
+    set_errno(t, &site, error);
     return got ? line : NULL;
 }
 
@@ -186,7 +186,7 @@ BO_STAND_IN_FUNCTION size_t stand_in_fread(void *to, size_t size, size_t count, 
         return ((size_t(*)(void *, size_t, size_t, FILE *))real_fread)(to, size, count, stream);
     const struct bo_site site = HERE("fread", stream);
     size_t got = get_bytes(t, &site, stream, to, bytes, EOF, &error);
-    end(t, &site, error);
+    set_errno(t, &site, error);
     return got / size;
 }
 
@@ -230,7 +230,7 @@ static ssize_t get_line(struct bo_thread *t, const struct bo_site *site, char **
     funlockfile(stream);
     if (*line && *room > got)
         (*line)[got] = '\0';
-    end(t, site, error);
+    set_errno(t, site, error);
     return full || got == 0 ? -1 : (ssize_t)got;
 }
 

@@ -67,7 +67,7 @@ static void fill_in_names(struct item *i, const struct bo_target *target)
 }
 
 /* Another thread's record may be closed and written again meanwhile: then two calls report the new one. */
-static void put(const struct bo_record *r, uint64_t state, enum bough_post_status status)
+static void put_posting(const struct bo_record *r, uint64_t state, enum bough_post_status status)
 {
     struct item *i = bo_ring_claim(&posting_ring);
     if (!i) {
@@ -90,7 +90,7 @@ static void put(const struct bo_record *r, uint64_t state, enum bough_post_statu
 void bo_ladder_changed(const struct bo_record *r, uint64_t state, enum bough_post_status status)
 {
     if (bo_unlikely(bo_load_relaxed(&postings_wanted)))
-        put(r, state, status);
+        put_posting(r, state, status);
 }
 
 void bo_post_watch_posted(const struct bo_record *r)

@@ -63,7 +63,7 @@ static struct bough_foreign ways(void)
     return ways;
 }
 
-__attribute__((constructor)) static void begin(void)
+__attribute__((constructor)) static void begin_program(void)
 {
     static struct bough_region whole; /* the main thread stays opted in */
     const char *mode = secure_getenv("BOUGH_PRELOAD");

@@ -172,7 +172,7 @@ static uint32_t take_next_slot(bool branch)
 }
 
 /* Takes a slot that was never used. In a forked child it skips slots that the child has kept. */
-static uint32_t grow(bool branch)
+static uint32_t take_unused_slot(bool branch)
 {
     uint32_t index;
     do
@@ -187,7 +187,7 @@ static struct bo_target *take_slot(bool branch)
 {
     uint32_t index = pop_free(branch);
     if (index == BO_NONE)
-        index = grow(branch);
+        index = take_unused_slot(branch);
     if (index == BO_NONE)
         return errno = EAGAIN, NULL;
     struct bo_target *t = slot(branch, index);

@@ -142,7 +142,7 @@ static void put_serials(const struct bo_target *target, const struct serials *fr
 
 /* Copies a target without the marks of threads that were posting to it, or had put it on a list: they are not in this
  * process. */
-static void put_target(struct bo_target *to, const void *from, size_t size, const struct serials *serials)
+static void copy_target(struct bo_target *to, const void *from, size_t size, const struct serials *serials)
 {
     copy_words(to, from, size);
     bo_store_relaxed(&to->pins, 0);
@@ -159,12 +159,12 @@ static void put_copy(const struct copy *c)
     copy_words(&bo_branch_at(BO_ROOT)->t.ladder, &c->ladder, sizeof c->ladder);
     if (!c->has_thread)
         return;
-    put_target(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, &c->serials);
+    copy_target(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, &c->serials);
     uint32_t outer = BO_ROOT; /* branches around the outermost copied one stay in the parent */
     for (uint32_t i = c->branch_count; i-- > 0;) {
         const struct branch_copy *from = &c->branch[i];
         struct bo_branch *b = bo_branch_at(from->branch.t.index);
-        put_target(&b->t, &from->branch, sizeof from->branch, &from->serials);
+        copy_target(&b->t, &from->branch, sizeof from->branch, &from->serials);
         bo_branch_place(b, outer);
         outer = b->t.index;
     }

@@ -12,7 +12,7 @@
 
 /* The generation ends with all signals blocked, or a call in a signal handler could be made in a generation that has
  * ended. A call after that adopts the thread again. */
-static void release(struct bo_thread *t)
+static void end_generation(struct bo_thread *t)
 {
     bo_branches_end(t);
     bo_level_end(t);
@@ -29,7 +29,7 @@ void bo_thread_ends(void *slot)
     if (slot != bo_self)
         return;
     bool left = bo_is_main_thread(slot);
-    release(slot);
+    end_generation(slot);
     if (left)
         bo_last_thread_main_left();
     else
@@ -48,6 +48,6 @@ int bough_release(void)
     pthread_setspecific(bo_at_thread_end, NULL);
     if (bo_is_main_thread(t))
         bo_last_thread_main_known(false);
-    release(t);
+    end_generation(t);
     return 0;
 }

@@ -26,7 +26,7 @@ enum { MAX_WAKES_IN_HANDLER = 64 };
 
 /* ---- waking one thread ----------------------------------------------------------------------------- */
 
-static void post(struct bo_thread *t, uint32_t generation)
+static void wake_paced(struct bo_thread *t, uint32_t generation)
 {
     bool may_wake = bo_pace_enter(t);
     enum bo_waking how = bo_wake_step(t, generation, 0, may_wake);
@@ -42,7 +42,7 @@ void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
     if (at_once)
         bo_wake_step(t, generation, 0, true);
     else
-        post(t, generation);
+        wake_paced(t, generation);
     bo_signals_on(mask);
 }
 
@@ -53,7 +53,7 @@ void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how)
 {
     if (how != BO_REPEATED || !(bo_load_seq(&t->t.word) & BO_PENDING))
-        post(t, generation);
+        wake_paced(t, generation);
 }
 
 static unsigned wake_scanned(const struct bo_target *target, enum bo_posting how, bool at_once)

@@ -83,7 +83,7 @@ static void put_captured(int fd, int captured, const char *title)
     close(file);
 }
 
-static _Noreturn void end(const struct deadman *d)
+static _Noreturn void end_process(const struct deadman *d)
 {
     char line[512];
     put_text(d->fd, d->text);
@@ -108,7 +108,7 @@ static int64_t look(struct deadman *d)
     if (at < d->pokes_at)
         return d->pokes_at;
     if (at >= d->ends_at && d->pokes >= LEAST)
-        end(d);
+        end_process(d);
     d->pokes++;
     if (d->signo)
         pthread_kill(d->thread, d->signo); /* the thread lives: it switches this off before it ends */

@@ -136,7 +136,7 @@ static PyObject *in_branch(struct bp_call *c, PyObject *function, PyObject *args
     return result;
 }
 
-static PyObject *begin(struct bp_call *c)
+static PyObject *begin_call(struct bp_call *c)
 {
     PyObject *function = c->function, *args = c->args, *keywords = c->keywords, *result = NULL;
     if (!function)
@@ -159,7 +159,7 @@ static PyObject *begin(struct bp_call *c)
 static PyObject *call(PyObject *self, PyObject *no_args, PyObject *no_keywords)
 {
     (void)no_args, (void)no_keywords;
-    return begin((struct bp_call *)self);
+    return begin_call((struct bp_call *)self);
 }
 
 /* ---- a work item ----------------------------------------------------------------------------------------------------------- */
@@ -197,7 +197,7 @@ static PyObject *run_for(struct bp_call *c, PyObject *future)
     PyObject *runs = PyObject_CallMethodNoArgs(future, bp_name_set_running), *result = NULL;
     bool begins = runs == Py_True;
     if (begins)
-        result = begin(c);
+        result = begin_call(c);
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     if (PyObject_SetAttr(future, bp_name_call, Py_None) != 0)

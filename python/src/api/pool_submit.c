@@ -104,7 +104,7 @@ static bool is_surely_fit(PyObject *function)
     return (code->co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)) == 0;
 }
 
-static int check(PyObject *function)
+static int check_function(PyObject *function)
 {
     if (is_surely_fit(function))
         return 0;
@@ -154,7 +154,7 @@ static PyObject *submit(PyObject *self, PyObject *const *args, Py_ssize_t count,
         return PyErr_SetString(PyExc_TypeError,
                                "submit() must be given a function, got none. Call it as submit(fn, *args, **kwargs)"),
                NULL;
-    PyObject *future = check(args[0]) == 0 ? submit_item(self, call_with(self, args, count, keywords)) : NULL;
+    PyObject *future = check_function(args[0]) == 0 ? submit_item(self, call_with(self, args, count, keywords)) : NULL;
     if (!future)
         bp_hide_own_frames();
     return future;

@@ -137,7 +137,7 @@ static int read_clocks(const struct epoll_event *events, int count, struct woken
     return threads;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b)
 {
     uint32_t one = ((const struct woken *)a)->id, other = ((const struct woken *)b)->id;
     return (one > other) - (one < other);
@@ -147,11 +147,11 @@ static int compare(const void *a, const void *b)
 static void activate_all(struct woken *woken, int count)
 {
     if (count > 0)
-        qsort(woken, (size_t)count, sizeof *woken, compare);
+        qsort(woken, (size_t)count, sizeof *woken, compare_ids);
     for (struct bp_thread *t = bp.threads; count > 0 && t; t = t->entry.next) {
         const struct woken key = {.id = (uint32_t)t->id}, *found = NULL;
         if (t->event_fd >= 0)
-            found = bsearch(&key, woken, (size_t)count, sizeof *woken, compare);
+            found = bsearch(&key, woken, (size_t)count, sizeof *woken, compare_ids);
         if (found) {
             bp_turn_due(t, found->had_run);
             activate(t);

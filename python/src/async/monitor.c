@@ -47,7 +47,7 @@ bool bp_monitor_wants(const PyCodeObject *code)
     return wanted;
 }
 
-static bool add(PyCodeObject *code)
+static bool add_code(PyCodeObject *code)
 {
     if (bp_monitor_wants(code))
         return true;
@@ -65,7 +65,7 @@ static bool add_frames(PyFrameObject *frame)
     bool any = false;
     for (int i = 0; frame && i < FRAMES; i++) {
         PyCodeObject *code = PyFrame_GetCode(frame);
-        any |= add(code);
+        any |= add_code(code);
         Py_DECREF(code);
         PyFrameObject *back = PyFrame_GetBack(frame);
         Py_DECREF(frame);

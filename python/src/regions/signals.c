@@ -91,8 +91,8 @@ static PyObject *signal_taken(PyObject *module, PyObject *number)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-/* In a signal handler, too. */
-static void post(int signo)
+/* Called in a signal handler, too. */
+static void interrupt_for_signal(int signo)
 {
     const struct bough_event event = {
         .kind = BOUGH_SIGNAL, .signo = signo, .reason = signo == SIGHUP ? "SIGHUP" : "SIGTERM"};
@@ -107,7 +107,7 @@ static PyObject *post_signal(PyObject *module, PyObject *number)
     (void)module;
     if (PyErr_Occurred())
         return NULL;
-    post((int)signo);
+    interrupt_for_signal((int)signo);
     Py_RETURN_NONE;
 }
 
@@ -131,7 +131,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
             wake_main(a, after < LAST_AGAIN ? after : LAST_AGAIN);
     } else {
         __atomic_store_n(&posted[signo], true, __ATOMIC_RELEASE);
-        post(signo);
+        interrupt_for_signal(signo);
         if (pythons[signo].sa_handler != SIG_DFL && pythons[signo].sa_handler != SIG_IGN) {
             wake_main(a, FIRST_AGAIN);
             pythons[signo].sa_handler(signo);

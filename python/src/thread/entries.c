@@ -18,14 +18,14 @@ static struct bp_thread **chain(uint64_t id)
     return &table[id & (size - 1)];
 }
 
-static void put(struct bp_thread *t)
+static void put_in_chain(struct bp_thread *t)
 {
     t->entry.same = *chain(t->id);
     *chain(t->id) = t;
 }
 
 /* If there is no memory, the chains grow longer. */
-static void grow(void)
+static void grow_table(void)
 {
     struct bp_thread **larger = PyMem_RawCalloc(2 * size, sizeof(struct bp_thread *)), **old = table;
     if (!larger)
@@ -33,7 +33,7 @@ static void grow(void)
     table = larger;
     size *= 2;
     for (struct bp_thread *t = bp.threads; t; t = t->entry.next)
-        put(t);
+        put_in_chain(t);
     if (old != first)
         PyMem_RawFree(old);
 }
@@ -49,8 +49,8 @@ struct bp_thread *bp_entry_find(uint64_t id)
 void bp_entry_add(struct bp_thread *t)
 {
     if (count++ == size)
-        grow();
-    put(t);
+        grow_table();
+    put_in_chain(t);
     t->entry.next = bp.threads;
     t->entry.link = &bp.threads;
     if (t->entry.next)
