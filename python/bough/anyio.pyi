@@ -3,6 +3,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from typing_extensions import TypeVarTuple, Unpack
 
+__all__ = ["run_sync"]
+
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 

@@ -2,6 +2,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+__all__ = ["TaskPool"]
+
 class TaskPool:
     body_can_be_buffer: bool
     signal_safe: bool

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from typing import Any
 
+__all__ = ["Plugin", "dask_setup"]
+
 class Plugin:
     name: str
     timeout: float | None

@@ -87,7 +87,8 @@ class Celery(WithWorker):
         worker(cls.addClassCleanup)
 
     def revoke(self, result, **how):
-        app.control.revoke(result.id, terminate=True, **how)
+        """Returns when the worker has done it."""
+        app.control.revoke(result.id, terminate=True, reply=True, timeout=LIMIT, limit=1, **how)
 
     def gets(self, result, error):
         self.assertRaises(error, result.get, timeout=LIMIT)

@@ -39,7 +39,7 @@ class Engines(unittest.TestCase):
         """by the line that imports the module"""
         program = "import joblib\njoblib.__version__ = '9.0'\nimport bough.joblib"
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-        self.assertRegex(run.stderr, r"^<string>:3: RuntimeWarning: bough\.joblib was tried with joblib 1\.2\.x, and this is 9\.0\. ")
+        self.assertRegex(run.stderr, r"^<string>:3: RuntimeWarning: bough\.joblib was tried with joblib .*x, and this is 9\.0\. ")
 
 
 if __name__ == "__main__":

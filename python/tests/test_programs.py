@@ -13,8 +13,8 @@ import time
 import unittest
 from pathlib import Path
 
-from installed import lack_of
-from process import ROOT, SCALE, Process
+from installed import lack_of, needs
+from process import ROOT, SCALE, Process, run
 from servers import server
 
 PROGRAMS = ROOT / "examples/programs"
@@ -148,7 +148,33 @@ PROGRAM_LIST = [
 ]
 
 
+DRAWING = """
+import signal, tkinter
+
+def draw():
+    signal.raise_signal(signal.SIGINT)
+    while True:
+        pass
+
+root = tkinter.Tk()
+root.after(0, draw)
+try:
+    root.mainloop()
+finally:
+    print("window closed", flush=True)
+"""
+
+
 class Programs(unittest.TestCase):
+    @needs("tkinter")
+    def test_ctrl_c_while_tk_runs_a_function(self):
+        """it ends the program; tkinter would print it and go on"""
+        with contextlib.ExitStack() as stack, tempfile.NamedTemporaryFile("w", suffix=".py") as program:
+            Window("window").arguments(stack)
+            print(DRAWING, file=program, flush=True)
+            process = run(*UNDER_BOUGH, program.name)
+        self.assertEqual((process.status, process.out), (-signal.SIGINT, "window closed\n"), str(process))
+
     def check(self, program, signo):
         if lacking := [lack for lack in map(lack_of, program.modules) if lack]:
             self.skipTest(", ".join(lacking))
