@@ -22,7 +22,8 @@ It ends a blocking call at once and a computation in Python within a tenth of a 
 blocking calls and `bough.check_interrupt()`.
 
 What it depends on, beside the documented interface of pools: `on_apply()` gets `timeout_callback` and `error_callback`, Request keeps
-the result of `on_apply()` and calls its `terminate(signal)`, and a task's tracer calls `task.run`. Tried with Celery 5.2.6.
+the result of `on_apply()` and calls its `terminate(signal)`, and a task's tracer calls `task.run`. Tried with Celery 5.2.6 and
+5.6.3.
 """
 import concurrent.futures
 import functools
@@ -41,7 +42,7 @@ _celery, _base, _trace, _signals, _exceptions, _einfo, _log = (
         "celery", "celery.concurrency.base", "celery.app.trace", "celery.signals", "celery.exceptions", "billiard.einfo", "celery.utils.log"
     )
 )
-warn_unless_tried("bough.celery", "Celery", _celery.__version__, ("5.2.",))
+warn_unless_tried("bough.celery", "Celery", _celery.__version__, ("5.2.", "5.6."))
 
 __all__ = ["TaskPool"]
 

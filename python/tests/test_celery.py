@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import posts
-from tools import LIMIT, Gate, until
+from tools import LIMIT, SOON, Gate, until
 
 try:
     import celery
@@ -146,12 +146,12 @@ class Celery(WithWorker):
 
     def test_soft_limit(self):
         """SoftTimeLimitExceeded comes in the task, which may catch it"""
-        result, task = self.begun(tasks.blocks, soft_time_limit=0.1)
+        result, task = self.begun(tasks.blocks, soft_time_limit=SOON)
         self.gets(result, SoftTimeLimitExceeded)
         self.assertEqual(result.state, "FAILURE")
-        result, task = self.begun(tasks.softly, soft_time_limit=0.1)
+        result, task = self.begun(tasks.softly, soft_time_limit=SOON)
         self.assertEqual(result.get(timeout=LIMIT), "cleaned up")
-        result, task = self.begun(tasks.computes, soft_time_limit=0.1)
+        result, task = self.begun(tasks.computes, soft_time_limit=SOON)
         self.gets(result, SoftTimeLimitExceeded)
 
     def test_usr1(self):
@@ -163,7 +163,7 @@ class Celery(WithWorker):
     def test_hard_limit(self):
         """a task whose time is over has failed with TimeLimitExceeded, also if it catches the interrupt"""
         for function in tasks.blocks, tasks.computes, tasks.catches:
-            result, task = self.begun(function, time_limit=0.1)
+            result, task = self.begun(function, time_limit=SOON)
             self.gets(result, TimeLimitExceeded)
             task.ended()
             self.assertEqual((function.name, result.state), (function.name, "FAILURE"))

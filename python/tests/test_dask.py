@@ -14,7 +14,7 @@ from pathlib import Path
 
 import posts
 from guide import blocks
-from tools import LIMIT, until
+from tools import LIMIT, SOON, until
 
 os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # of the processes of the cluster as well
 try:
@@ -183,7 +183,7 @@ class Dask(unittest.TestCase):
 
     def test_limit(self):
         """a task fails with TimeoutError when the time that its annotation gives is over"""
-        with dask.annotate(bough_timeout=0.05):
+        with dask.annotate(bough_timeout=SOON):
             future, task = self.begun(posts.blocks)
         self.assertRaises(TimeoutError, future.result, LIMIT)
         self.assertIn("posts.py", "".join(future.exception().__notes__))
@@ -197,7 +197,7 @@ class Dask(unittest.TestCase):
 
     def test_settings(self):
         """the plugin's own limit; and computations in Python, which stop with asynchronous=True"""
-        with self.plugin(timeout=0.05):
+        with self.plugin(timeout=SOON):
             future, task = self.begun(posts.blocks)
             self.assertRaises(TimeoutError, future.result, LIMIT)
         with self.plugin(asynchronous=True):

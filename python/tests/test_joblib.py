@@ -8,7 +8,7 @@ import sys
 import unittest
 
 import posts
-from tools import LIMIT, ended, started, until, until_inside
+from tools import LIMIT, SOON, ended, started, until, until_inside
 
 try:
     from joblib import Parallel, delayed, parallel_backend
@@ -77,7 +77,7 @@ class Joblib(unittest.TestCase):
         """when Parallel raises TimeoutError its calls have ended"""
         for function in posts.blocks, posts.computes:
             with self.assertRaises(multiprocessing.TimeoutError):
-                Parallel(n_jobs=2, backend="bough", timeout=0.1)(self.calls(2, function))
+                Parallel(n_jobs=2, backend="bough", timeout=SOON)(self.calls(2, function))
             self.all_ended([self.enterContext(self.posts.next()) for _ in range(2)])
 
     def test_iterable(self):

@@ -11,6 +11,7 @@ import bough
 
 SCALE = float(os.environ.get("T_SCALE", 1))
 LIMIT = 20 * SCALE
+SOON = 0.5 * SCALE  # a time limit that passes when what it limits has begun
 A_WHILE = 0.15 * SCALE  # in which what must not happen would have happened
 
 
