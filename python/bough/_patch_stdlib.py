@@ -105,7 +105,7 @@ _INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13
 # Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
 _POOLS = "concurrent.futures._base concurrent.futures.thread multiprocessing.pool"
 _CHANGED_BY = {
-    "_patch_stdlib": f"queue socket subprocess {_INTERPRETERS}",
+    "_patch_stdlib": f"multiprocessing.synchronize queue socket subprocess {_INTERPRETERS}",
     "_futures": _POOLS,
     "_green": "eventlet.patcher gevent.events",
     "_loops": (
@@ -310,6 +310,33 @@ def _condition_wait(original):
     return wait
 
 
+def _process_condition_wait(original):
+    """multiprocessing's. Its caller releases the lock: it is not interrupted while it takes the lock again."""
+
+    @_own.without_frames
+    @wraps(original)
+    def wait(self, timeout=None):
+        if not _bough.takes_part() or not self._lock._semlock._is_mine():
+            return original(self, timeout)
+        count = self._lock._semlock._count()
+        self._sleeping_count.release()
+        for _ in range(count):
+            self._lock.release()
+        try:
+            return self._wait_semaphore.acquire(True, timeout)
+        finally:
+            with _bough.critical_section():
+                self._woken_count.release()
+                for _ in range(count):
+                    self._lock.acquire()
+
+    return wait
+
+
+def _synchronize(module):
+    _replace.replace(module.Condition, "wait", _process_condition_wait)
+
+
 # ---- join ---------------------------------------------------------------------------------------------------------------
 
 
@@ -410,9 +437,12 @@ def _queue(module):
     _replace.never_interrupt(module, "Queue.shutdown Queue.task_done")
 
 
-CHANGES = {"queue": _queue, "socket": _socket, "subprocess": _subprocess} | dict.fromkeys(
-    _INTERPRETERS.split(), _replace_what_enters_interpreters
-)
+CHANGES = {
+    "multiprocessing.synchronize": _synchronize,
+    "queue": _queue,
+    "socket": _socket,
+    "subprocess": _subprocess,
+} | dict.fromkeys(_INTERPRETERS.split(), _replace_what_enters_interpreters)
 
 
 # ---- exceptions that have nowhere to go -----------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Rule 22: one call of the standard library fails because of an interrupt; then its calls are not interrupted for the grace
 period, so that its cleanup works. Queries report the interrupt all the time."""
+import concurrent.futures
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -161,6 +163,39 @@ class Once(unittest.TestCase):
             blocking.until_blocked(thread)
         thread.join(blocking.ENOUGH)
         self.assertEqual((owned, condition._is_owned()), ([True], False))
+
+    def test_reacquired_by_processes(self):
+        """as above, a condition of multiprocessing"""
+        condition, owned = multiprocessing.Condition(), []
+
+        def body():
+            with condition:
+                try:
+                    condition.wait()
+                finally:
+                    owned.append(condition._lock._semlock._is_mine())
+
+        thread = participant(body)
+        with condition:
+            condition.notify()
+            blocking.until_blocked(thread)
+            thread.interrupt()
+            blocking.until_blocked(thread)
+        thread.join(blocking.ENOUGH)
+        self.assertEqual(owned, [True])
+
+    def test_locks_of_futures(self):
+        """concurrent.futures.wait(), which takes the locks of all futures, keeps none"""
+        first, second = sorted((concurrent.futures.Future(), concurrent.futures.Future()), key=id)
+        with second._condition:
+            thread = participant(lambda: concurrent.futures.wait([first, second]))
+            thread.interrupt()
+            blocking.until_blocked(thread)
+        thread.join(blocking.ENOUGH)
+        self.assertFalse(thread.is_alive())
+        for future in first, second:
+            self.assertTrue(future._condition.acquire(blocking=False))
+            future._condition.release()
 
     def test_release_is_no_point(self):
         """Semaphore.release() and similar methods take a lock for a moment, and are not interrupted at it"""
