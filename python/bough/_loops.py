@@ -371,6 +371,16 @@ def _twisted(module):
             _replace_if_there(owner, "mainLoop", new)
 
 
+def _twisted_failures(module):
+    """twisted.python.failure: the reactor logs whatever is raised by the functions that it calls, and goes on."""
+
+    def made(failure, *args, **kwargs):
+        if _tls.runs and isinstance(failure.value, BaseException):
+            _bough.leave_due(failure.value)
+
+    _replace.replace(module.Failure, "__init__", lambda original: _replace.around(original, after=made))
+
+
 class _TwistedReader:
     """The descriptor, as twisted's IReadDescriptor."""
 
@@ -439,5 +449,6 @@ CHANGES = {
     "trio._core._io_epoll": _trio_epoll,
     "trio._threads": _trio_threads,
     "twisted.internet.base": _twisted,
+    "twisted.python.failure": _twisted_failures,
     "gevent.hub": _gevent,
 }

@@ -110,7 +110,7 @@ _CHANGED_BY = {
     "_green": "eventlet.patcher gevent.events",
     "_loops": (
         "asyncio.base_events gevent.hub gi.overrides.GLib gi.overrides.Gio trio._core._io_epoll trio._core._run trio._threads "
-        "twisted.internet.base uvloop"
+        "twisted.internet.base twisted.python.failure uvloop"
     ),
 }
 

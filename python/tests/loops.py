@@ -204,6 +204,15 @@ def run_twisted(seconds):
     reactor.run(installSignalHandlers=False)
 
 
+def run_twisted_that_blocks(seconds):
+    """The reactor logs what is raised by the functions that it calls, and goes on."""
+    from twisted.internet import reactor
+
+    bough._bough.set_grace(HOUR)  # after which an interrupt that was lost would come again
+    reactor.callLater(0, time.sleep, seconds)
+    run_twisted(seconds)
+
+
 def run_glib(seconds, context=None):
     from gi.repository import GLib
 

@@ -27,6 +27,7 @@ LIBRARIES = (
     ("trio_in_a_thread_of_trio", ("trio",), 2),
     ("tornado", ("tornado",), 1),
     ("twisted", ("twisted",), 1),
+    ("twisted_that_blocks", ("twisted",), 1),
     ("glib", ("gi",), 1),
     ("glib_in_a_context", ("gi",), 1),
     ("gio_application", ("gi",), 1),
@@ -34,7 +35,7 @@ LIBRARIES = (
     ("eventlet", ("eventlet",), 1),
 )
 # A reactor of twisted runs once in a process, and gio's and tornado's loops clean up by themselves each time.
-ONCE = ("twisted",)
+ONCE = ("twisted", "twisted_that_blocks")
 # The inner loop may not have begun when its thread is interrupted.
 NESTED = ("trio_in_a_thread_of_trio",)
 
