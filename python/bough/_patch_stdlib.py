@@ -458,12 +458,17 @@ def _silent_about_thread_exit(original):
 
 
 def _rearm_swallowed(original):
-    """Swallowed in a finalizer or by C code, it comes again (rule 44)."""
+    """Swallowed in a finalizer or by C code, it comes again (rule 44); also where the report of another exception is written."""
 
     @wraps(original)
     def unraisablehook(unraisable, /):
-        if unraisable.exc_value is None or not _bough.rearm(unraisable.exc_value):
+        if unraisable.exc_value is not None and _bough.rearm(unraisable.exc_value):
+            return
+        try:
             original(unraisable)
+        except BaseException as error:  # the interpreter would try to report this one, too
+            if not _bough.rearm(error):
+                raise
 
     return unraisablehook
 

@@ -5,7 +5,9 @@ To CPython the jump that ends a loop is no part of the `try` around the loop: an
 not caught by it. So up to 3.12 the loops below call functions, in which the exception comes instead; from 3.13 on it comes at lines.
 """
 import asyncio
+import contextlib
 import ctypes
+import io
 import os
 import queue
 import socket
@@ -18,6 +20,7 @@ import unittest
 import bough
 import client
 from bough import ThreadExit, _bough
+from channels import full_pipe
 from tools import (
     Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, until, until_blocked,
     until_inside,
@@ -329,6 +332,10 @@ class InCCode(unittest.TestCase):
                 self.assertEqual(seen, ["cleanup", 1])
 
 
+class Posted(BaseException):
+    pass
+
+
 # ---- swallowed -----------------------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +394,74 @@ class Swallowed(unittest.TestCase):
         thread = started(run)
         thread.raise_exc(error)
         self.assertIs(ended(thread), error)
+
+    def goes_on_to_wait(self, function, post):
+        """`function` is interrupted where it waits, and what is raised is dropped. The next call raises it."""
+
+        def run():
+            _bough.set_grace(3600)  # after which it would come again anyway
+            function()
+            seen.append("after")
+            time.sleep(3600)
+
+        seen = []
+        thread = started(run, enable_io_interrupt=True)
+        until_blocked(thread)
+        post(thread)
+        error = ended(thread)
+        self.assertEqual(seen, ["after"])
+        return error
+
+    def each_kind(self, function):
+        error = Posted("x")
+        self.assertIs(self.goes_on_to_wait(function, lambda t: t.raise_exc(error)), error)
+        self.assertIsInstance(self.goes_on_to_wait(function, lambda t: t.interrupt()), ThreadExit)
+
+    def test_by_a_file(self):
+        """a file that is freed writes to a full pipe"""
+
+        def write():
+            file = open(os.dup(w), "wb")
+            file.write(b"x")
+            del file
+
+        with full_pipe() as (w, _):
+            self.each_kind(write)
+
+    def test_by_a_class_of_files(self):
+        """as above, of a class in Python"""
+
+        class File(io.FileIO):
+            def close(self):
+                try:
+                    if not self.closed:
+                        super().write(b"x")
+                finally:
+                    super().close()
+
+        def write():
+            File(os.dup(w), "wb")
+
+        with full_pipe() as (w, _):
+            self.each_kind(write)
+
+    def test_by_a_report(self):
+        """the report of an exception that was dropped is written to a full pipe"""
+
+        class Fails:
+            def __del__(self):
+                raise KeyError("x")
+
+        class Full(io.TextIOBase):
+            def write(self, text):
+                return os.write(w, text.encode())
+
+        def report():
+            with contextlib.redirect_stderr(Full()):
+                Fails()
+
+        with full_pipe() as (w, _):
+            self.each_kind(report)
 
     def test_others_are_reported(self):
         """an exception that is no interrupt is reported as without bough"""

@@ -78,6 +78,8 @@ struct bp_wait {
 struct bp_exceptions {
     PyObject *posted;                /* by raise_exc(), not raised yet; NULL */
     bool raised;                     /* whether any exception of an interrupt was raised since its work began */
+    bool in_finalizer;               /* of a file: what is raised in it is kept, see finalizers.c */
+    PyObject *raised_in_finalizer;   /* NULL: nothing */
     PyObject *final;                 /* the exception that a final handler raised, which ends the thread; NULL */
     struct bp_raised_lately *lately; /* NULL: nothing was, as in most threads */
 };

@@ -129,13 +129,15 @@ static void take_back(int (*undo)(void))
 static int restore_methods(void)
 {
     bp_unwrap_locks();
-    return bp_replace_errors(false);
+    int error = bp_replace_finalizers(false);
+    return bp_replace_errors(false) != 0 ? -1 : error;
 }
 
 /* Takes all steps or none. At the windows tests make a step fail. */
 static int opt_in_all(void)
 {
-    if (bp_replace_errors(true) != 0 || bp_wrap_locks() != 0 || bp_window("opt in: methods are replaced") != 0) {
+    if (bp_replace_errors(true) != 0 || bp_replace_finalizers(true) != 0 || bp_wrap_locks() != 0 ||
+        bp_window("opt in: methods are replaced") != 0) {
         take_back(restore_methods);
         return -1;
     }
@@ -170,7 +172,7 @@ static PyObject *opt_out(PyObject *module, PyObject *none)
         take_back(bp_interpose);
         return NULL;
     }
-    restore_methods();
+    take_back(restore_methods);
     bp_keep_stacks(false);
     bp.opted_in = false;
     Py_RETURN_TRUE;

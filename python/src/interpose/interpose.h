@@ -24,6 +24,11 @@ void bp_write_unraisable(PyObject *where);
 int bp_interpose(void);
 int bp_interpose_undo(void);
 
+/* ---- finalizers.c --------------------------------------------------------------------------------------------- */
+
+/* Replace the finalizers of files, or put them back. -1 with an exception: not all of them. */
+int bp_replace_finalizers(bool on);
+
 /* ---- waits.c -------------------------------------------------------------------------------------------------- */
 
 /* Sleeps, and ends early if an interrupt is due. */

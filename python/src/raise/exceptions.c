@@ -38,7 +38,7 @@ static PyObject *take_posted(struct bp_thread *t)
     return exception;
 }
 
-PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
+static PyObject *exception_for(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *final = t->exc.final;
     bough_paced(); /* this thread has the interpreter lock, so the next one may be woken */
@@ -62,6 +62,14 @@ PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
     t->monitor.awaited &= t->exc.posted != NULL;
     bp_note_raised(t, why);
     return bp_thread_exit(why);
+}
+
+PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why)
+{
+    PyObject *exception = exception_for(t, why);
+    if (exception && t->exc.in_finalizer)
+        Py_XSETREF(t->exc.raised_in_finalizer, Py_NewRef(exception));
+    return exception;
 }
 
 void bp_raise(struct bp_thread *t, const struct bough_record *why)
