@@ -365,10 +365,24 @@ def _twisted(module):
 
         return mainLoop
 
+    def calls(original):
+        """Functions of the program, before its main loop."""
+
+        @wraps(original)
+        def startRunning(self, *args, **kwargs):
+            _tls.runs += 1
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                _tls.runs -= 1
+
+        return startRunning
+
     for name in ("_SignalReactorMixin", "ReactorBase"):
         owner = getattr(module, name, None)
         if "mainLoop" in vars(owner or object):
             _replace_if_there(owner, "mainLoop", new)
+    _replace_if_there(module.ReactorBase, "startRunning", calls)
 
 
 def _twisted_failures(module):

@@ -213,6 +213,17 @@ def run_twisted_that_blocks(seconds):
     run_twisted(seconds)
 
 
+def run_twisted_that_blocks_at_first(seconds):
+    """As above, before the reactor's main loop."""
+    from twisted.internet import reactor
+
+    bough._bough.set_grace(HOUR)
+    reactor.callWhenRunning(begins)
+    reactor.callWhenRunning(time.sleep, seconds)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: print("cleaned", flush=True))
+    reactor.run(installSignalHandlers=False)
+
+
 def run_glib(seconds, context=None):
     from gi.repository import GLib
 

@@ -28,6 +28,7 @@ LIBRARIES = (
     ("tornado", ("tornado",), 1),
     ("twisted", ("twisted",), 1),
     ("twisted_that_blocks", ("twisted",), 1),
+    ("twisted_that_blocks_at_first", ("twisted",), 1),
     ("glib", ("gi",), 1),
     ("glib_in_a_context", ("gi",), 1),
     ("gio_application", ("gi",), 1),
@@ -35,7 +36,7 @@ LIBRARIES = (
     ("eventlet", ("eventlet",), 1),
 )
 # A reactor of twisted runs once in a process, and gio's and tornado's loops clean up by themselves each time.
-ONCE = ("twisted", "twisted_that_blocks")
+ONCE = ("twisted", "twisted_that_blocks", "twisted_that_blocks_at_first")
 # The inner loop may not have begun when its thread is interrupted.
 NESTED = ("trio_in_a_thread_of_trio",)
 
