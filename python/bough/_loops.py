@@ -103,6 +103,9 @@ def _take_due():
             _never.acquire(True, 0.001)
         except ThreadExit:
             pass  # the same one
+        except BaseException as other:  # of raise_exc(), posted meanwhile: further in, so it came first
+            if not _bough.leave_due(other):
+                raise
     return error
 
 

@@ -149,6 +149,31 @@ class Asyncio(unittest.TestCase):
         child = asyncio_in_child(main)
         self.assertEqual((child.outcome, events), ("interrupted", ["cleanup begins"]))
 
+    def test_an_exception_that_is_posted_at_that_moment(self):
+        """when an interrupt is about to stop the loop: both come"""
+        from unittest import mock
+
+        from bough import _loops
+
+        class Posted(Exception):
+            pass
+
+        class Never:
+            def acquire(self, *args):
+                bough.raise_exc(threading.get_ident(), error)
+                return never.acquire(*args)
+
+        def run():
+            b.interrupt("enough")
+            events.append(type(_loops._take_due()))
+            time.sleep(3600)
+
+        error, never, events = Posted(), _loops._never, []
+        with mock.patch.object(_loops, "_never", Never()), self.assertRaises(Posted) as caught, bough.branch() as b:
+            b.add(run)
+        self.assertIs(caught.exception, error)
+        self.assertEqual(events, [bough.ThreadExit])
+
     def test_a_thread_without_flags(self):
         """an interrupt does not end its loop; an exception of raise_exc() does"""
         import asyncio
