@@ -141,6 +141,10 @@ void bo_leave(void *argument)
     int64_t begun = bo_clock(), time = l->until > begun ? l->until - begun : 0;
     BO_HOOK(leave_begins);
     bo_log_queue_not_here();
+    if (l->over()) {
+        bo_leave_not();
+        return;
+    }
     interrupt_the_others(l);
     bo_await_others(begun + time / 4, l->over);
     if (l->over()) {

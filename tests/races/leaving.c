@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules 37 and 38: the incident that reaches rung 5 first makes the exit, even if another incident reaches it before the
- * exit has begun. One thread exits: either main or the library's. */
+ * exit has begun. One that is handled before that makes none. One thread exits: either main or the library's. */
 #include <bough.h>
 #include <signal.h>
+#include "ladder/exit.h"
 #include "state/arena.h"
 #include "hooks.h"
 
@@ -39,6 +40,33 @@ TEST(a_second_incident_at_rung_5_does_not_change_the_exit_of_the_first)
     CHECK_EQ(waitpid(child, &status, 0), child);
     CHECK(WIFSIGNALED(status));
     CHECK_EQ(WTERMSIG(status), SIGTERM);
+}
+
+/* ---- the incident is handled before the exit begins ---------------------------------------------------------------- */
+
+static uint32_t exits_posted(void)
+{
+    return bo_record_serial(bo_load_seq(&bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)->state));
+}
+
+/* Fixed bug: all threads were interrupted for the exit that was then called off. */
+TEST(an_incident_handled_before_its_exit_begins_interrupts_no_thread)
+{
+    const struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "test"};
+    const struct bough_ladder soon = {.cap = BOUGH_SEC(600), .time = {[BOUGH_RUNG_FLAG] = BOUGH_MS(20)}};
+    NEED_HOOKS();
+    bough_set_report(keep_report);
+    bo_hook_leave_begins = stop_here;
+    CHECK(bough_self());
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &soon), 0);
+    uint32_t before = exits_posted();
+    CHECK(bough_post_event(BOUGH_ROOT, &event).record);
+    t_gate_wait(&hook_reached);
+    CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+    t_gate_open(&hook_go);
+    t_until(!bo_is_leaving());
+    CHECK_EQ(exits_posted(), before);
+    CHECK_EQ(bough_check(), 0);
 }
 
 /* ---- main exits at the same time ----------------------------------------------------------------------------------- */
