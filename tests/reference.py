@@ -47,6 +47,20 @@ def each_name_is_there():
     yield from sorted(set(names_in_headers()) - have)
 
 
+KNOWN_TAG = re.compile(r"point|signal|owner|rules? \d+(?:(?:, | and | to )\d+)*")
+
+
+def tags_are_known():
+    """a tag is one of those that bough.h lists, and stands at the end of its comment"""
+    for header in reference.headers:
+        for entry in header.entries:
+            for d in entry.declarations:
+                note, tags = headers.tags_of(d.note)
+                unread = re.findall(r"\[(?:point|signal|owner|thread|rule|any)[^]]*\]", entry.words + note)
+                unknown = [f"[{tag}]" for tag in entry.tags + tags if not KNOWN_TAG.fullmatch(tag)]
+                yield from (f"{header.name}: {d.name}: {tag}" for tag in unread + unknown)
+
+
 def each_has_words():
     """each entry has a description"""
     for header in reference.headers:
@@ -139,4 +153,4 @@ def safety_agrees():
 
 
 if __name__ == "__main__":
-    checks.run([each_header_has_a_page, each_name_is_there, each_has_words, synopses_agree, errors_agree, safety_agrees])
+    checks.run([each_header_has_a_page, each_name_is_there, tags_are_known, each_has_words, synopses_agree, errors_agree, safety_agrees])

@@ -53,7 +53,7 @@ struct bough_branch_options {
 /*
  * Open a branch on the calling thread. Branches nest; the innermost must end first.
  * Returns its handle; NULL with ENOMEM, EAGAIN (table full), EINVAL (a deadline below 0).
- * A deadline that has passed already opens a marked branch. `options` may be NULL.
+ * A deadline that has passed already opens a marked branch. `options` may be NULL. [rules 23 to 28, 31 and 33]
  */
 BOUGH_API bough_branch *bough_branch_open(const struct bough_branch_options *options);
 
@@ -116,7 +116,7 @@ static inline int bough_fd_of(const void *value)
 }
 
 /* Take the calling child's resource over: its destructor will not run. Returns the value; NULL with ENOENT if there
- * is no resource or it was taken already, EPERM outside a child. */
+ * is no resource or it was taken already, EPERM outside a child. [rule 21] */
 BOUGH_API void *bough_take(void);
 
 /* All fields may be 0. */
@@ -158,13 +158,14 @@ enum bough_outcome {
 };
 
 /* Wait until one child has ended; it may have ended already. Returns 0; -1 with ECANCELED, EDEADLK (the child is the
- * caller), EINVAL. [point] */
+ * caller), EINVAL (not a child's handle). [point] [rule 24] */
 BOUGH_API int bough_join(const bough_thread *child);
 
 /*
  * A child's outcome, and its result in *result (may be NULL). It is known while the child runs, and after its end as
  * long as its branch is open, if the branch collects (`.collect = 1`) or the child failed. Returns an enum
- * bough_outcome; -1 with ESRCH when the outcome is not kept.
+ * bough_outcome; -1 with ESRCH when the outcome is not kept, EINVAL if it is not a child's handle: *result is
+ * unchanged. [rule 28]
  */
 BOUGH_API int bough_outcome(const bough_thread *child, int *result);
 
@@ -174,14 +175,16 @@ struct bough_tally {
     size_t count[BOUGH_OUTCOMES]; /* by enum bough_outcome */
 };
 
-/* Returns 0; -1 with ESRCH or EINVAL. */
+/* Count the children of an open branch by outcome. Any thread may call this. Returns 0; -1 with ESRCH (the branch has
+ * ended), EINVAL (not a branch's handle, or NULL): *tally is unchanged. [rule 28] */
 BOUGH_API int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally);
 
 /* The deadline that applies to the calling thread: the earliest of its branches' and of all branches around them; 0
  * if there is none. [signal] [rule 33] */
 BOUGH_API bough_time bough_deadline(void);
 
-/* Set a branch's deadline (0: none). Returns 0; -1 with EPERM, ESRCH, EINVAL. [owner] */
+/* Set the deadline of a branch, on bough_now()'s clock (0: none). Returns 0; -1 with EPERM (another thread's branch),
+ * ESRCH (it has ended), EINVAL (not a branch's handle, or a deadline below 0). [owner] [rule 33] */
 BOUGH_API int bough_set_deadline(bough_branch *branch, bough_time deadline);
 
 /* ---- failures ------------------------------------------------------------------------------ */
@@ -234,12 +237,13 @@ struct bough_ending {
 };
 
 /* The ending, or the result, of the calling thread's last branch. If neither function reads a failure, it becomes a
- * failure of the enclosing child; a thread keeps the last 64 unread failures (rule 26). */
+ * failure of the enclosing child; a thread keeps the last 64 unread failures. What bough_last() returns belongs to the
+ * library, until the thread's next branch ends. [rules 25 and 26] */
 BOUGH_API const struct bough_ending *bough_last(void);
 BOUGH_API int bough_last_result(void);
 
-/* Write an error tree to a descriptor, one line for each failure and each frame. Returns 0; -1 with
- * write's errno. */
+/* Write an error tree to a descriptor, one line for each failure and each frame. Returns 0; -1 with EINVAL (NULL) or
+ * write's errno. [rules 26 and 30] */
 BOUGH_API int bough_error_print(const bough_error *error, int fd);
 
 /* Have `report` called with each line that the library reports: misuse, threads that do not acknowledge a wake-up,
@@ -350,9 +354,10 @@ static inline struct bough_branch_options bough_deadline_options_(int64_t timeou
  * The bound belongs to the branch, and is freed with the last child and the branch's end.
  */
 typedef struct bough_bounded bough_bounded;
-/* NULL with EINVAL (no branch, limit 0), ENOMEM, ESRCH. [owner] */
+/* Make a bound of `limit` children for a branch. Returns its handle, which belongs to the branch; NULL with EINVAL (no
+ * branch, limit 0), EPERM (another thread's branch), ESRCH (it has ended), ENOMEM. [owner] [rule 29] */
 BOUGH_API bough_bounded *bough_bounded_new(bough_branch *branch, unsigned limit);
-/* As bough_add(), but waits for a place; ECANCELED if that wait was interrupted. [point] */
+/* As bough_add(), but waits for a place; ECANCELED if that wait was interrupted. [point] [rules 21 and 29] */
 BOUGH_API bough_thread *bough_bounded_add(bough_bounded *bounded, bough_fn *fn, bough_resource resource);
 
 #ifdef __cplusplus

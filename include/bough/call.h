@@ -34,18 +34,18 @@ BOUGH_API long bough_syscall6(long number, long a, long b, long c, long d, long 
 /*
  * Read `size` bytes, or until end of file. *done (may be NULL) is set to the number of bytes in the buffer, also on
  * failure. Returns 0 (*done < size: end of file); -1 with read's errno, ECANCELED, or ETIMEDOUT when `deadline` (0:
- * none) passes. [point]
+ * none) passes. [point] [rules 9 and 11]
  */
 BOUGH_API int bough_read_full(int fd, void *buffer, size_t size, size_t *done, bough_time deadline);
 
 /* Write all `size` bytes; *done is set to the number of bytes written, also on failure. Returns 0; -1 with write's
- * errno, ECANCELED, ETIMEDOUT. SIGPIPE is left to the caller, as with write. [point] */
+ * errno, ECANCELED, ETIMEDOUT. SIGPIPE is left to the caller, as with write. [point] [rules 9 and 11] */
 BOUGH_API int bough_write_all(int fd, const void *buffer, size_t size, size_t *done, bough_time deadline);
 
 /*
  * Connect with a deadline. Works on blocking and O_NONBLOCK sockets and leaves the mode as it was. Returns 0; -1 with
  * connect's errno, ETIMEDOUT or ECANCELED. After ETIMEDOUT and ECANCELED the attempt continues in the kernel: close the
- * socket, it can't be used for another attempt (rule 9). [point]
+ * socket, it can't be used for another attempt (rule 9). [point] [rules 9 and 11]
  */
 BOUGH_API int bough_connect_deadline(int fd, const struct sockaddr *address, socklen_t length, bough_time deadline);
 

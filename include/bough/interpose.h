@@ -67,15 +67,15 @@ enum bough_interpose_flags {
  *
  * Returns the number of all addresses that are patched now; -1 with EINVAL (flags), ENOMEM, ENOTSUP (a static
  * program: there is nothing to patch, and nothing is loaded later). The report lists the addresses that were skipped,
- * with the reasons. Call it from ordinary code.
+ * with the reasons. Call it from ordinary code. [rule 22]
  */
 BOUGH_API int bough_interpose(const char *const objects[], unsigned flags);
 /* Restore every address, and drop the names given to bough_interpose(); hooks stay. Threads that are in a call finish
  * it. Returns the number of addresses that remain patched, for hooks; -1 with EACCES if a page could not be made
- * writable: the report has the address. */
+ * writable: the report has the address. [rule 22] */
 BOUGH_API int bough_interpose_undo(void);
 /* Look for objects that were loaded since. The library does so itself after a dlopen() from a patched object and when
- * a thread opts in; call it after loading objects in other ways. Returns as bough_interpose(). */
+ * a thread opts in; call it after loading objects in other ways. Returns as bough_interpose(). [rule 22] */
 BOUGH_API int bough_interpose_rescan(void);
 
 /* ---- opting in ------------------------------------------------------------------------------ */
@@ -84,7 +84,7 @@ BOUGH_API int bough_interpose_rescan(void);
  * (bough/level.h). To opt in a child from its start, set .foreign in struct bough_child_options. */
 #define BOUGH_FOREIGN BOUGH_REGION_(bough_foreign_begin_, 0)
 /* Begin such a region; bough_region_end() ends it. Returns 0; -1 with EINVAL (NULL), EAGAIN (no thread for the ticker,
- * table full). [owner] */
+ * table full). [owner] [rule 22] */
 BOUGH_API int bough_foreign_begin(struct bough_region *region, const char *file, int line);
 /* Whether the calling thread is opted in now. [signal] */
 BOUGH_API int bough_foreign(void);
@@ -121,7 +121,7 @@ struct bough_foreign {
 };
 
 /* Set how the calling thread's foreign code is interrupted, until the thread, or the child, ends. NULL: the defaults.
- * Returns 0; -1 with EINVAL, EAGAIN (table full). */
+ * Returns 0; -1 with EINVAL (a field is out of range), EAGAIN (table full). [rule 22] */
 BOUGH_API int bough_foreign_set(const struct bough_foreign *ways);
 /* Interrupt foreign code again at its next call, not only after the grace period: for a binding whose exception was
  * swallowed before it reached the program. Returns 1 if an interrupt is due there, else 0. [rules 22, 44] */
@@ -129,7 +129,7 @@ BOUGH_API int bough_foreign_again(void);
 /* An interruption point for foreign code; a binding calls it where its code checks for interrupts (an interpreter's
  * check for signals). It fails as a call of foreign code would: for the kinds that interrupt it, once, and not again
  * before the grace period is over. On failure the record is copied to `why` (may be NULL); its reason is empty if it
- * has just been cleared. Returns 0, also in a thread that is not opted in; -1 with ECANCELED. [point, rule 22] */
+ * has just been cleared. Returns 0, also in a thread that is not opted in; -1 with ECANCELED. [point] [rule 22] */
 BOUGH_API int bough_foreign_check(struct bough_record *why);
 /*
  * For threads that all need one lock, such as an interpreter's, to continue after a blocking call: each sets .paced =
@@ -139,14 +139,15 @@ BOUGH_API int bough_foreign_check(struct bough_record *why);
  * 50 ms: then some are woken, and after a few times 50 ms all of them. A rung above the first wakes all at once.
  *
  * The thread that holds the lock calls it after an interrupted call, before code that may take long. It has no effect
- * in any other thread, or a second time. It never fails. [thread, signal, rule 4]
+ * in any other thread, or a second time. It never fails. [signal] [rule 4]
  */
 BOUGH_API void bough_paced(void);
 /*
  * Let calls of the object with this name (as for bough_interpose()) fail with no other error than EINTR because of an
  * interrupt, for a library that aborts on other errors and that bough does not know. bough_interpose_report() lists
  * the known ones, and BOUGH_EINTR_ONLY in the environment adds names, separated by ':' (privileged programs ignore
- * it). This holds for the whole process and cannot be undone. Returns 0; -1 with EINVAL (NULL), ENOMEM. [any thread]
+ * it). This holds for the whole process and cannot be undone. Any thread may call this. Returns 0; -1 with EINVAL
+ * (NULL), ENOMEM. [rules 22 and 46]
  */
 BOUGH_API int bough_interpose_eintr_only(const char *object);
 

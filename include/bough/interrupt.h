@@ -91,8 +91,8 @@ struct bough_record {
  */
 BOUGH_API int bough_interrupt(bough_target target, const char *reason);
 
-/* Post a stop to every thread that bough knows, except the caller. Returns the number of those threads. [signal: no,
- * it wakes each of them itself] [rule 7] */
+/* Post a stop to every thread that bough knows, except the caller. Returns the number of those threads. Not in a
+ * signal handler: it wakes each of them itself. [rule 7] */
 BOUGH_API int bough_interrupt_all(const char *reason);
 
 /* Post with all options: any kind, any flag; returns a handle on the post. NULL `event` posts a plain stop. On
@@ -165,7 +165,8 @@ BOUGH_API int bough_clear_kind(bough_target target, enum bough_kind kind);
 
 /* ---- threads ------------------------------------------------------------------------------- */
 
-/* The calling thread. Adopts it if it is not known yet; NULL with EAGAIN if the table is full. */
+/* The handle of the calling thread, which is adopted if it is not known yet. NULL with EAGAIN if the table is full.
+ * [rule 4] */
 BOUGH_API bough_thread *bough_self(void);
 
 /*
@@ -191,25 +192,28 @@ BOUGH_API bough_thread *bough_adopt_thread(pid_t tid, const char *name);
 /*
  * End the adoption of a thread that bough_adopt_thread() has made known, because it ends or is no longer a target.
  * Posts to it end. Returns 0; -1 with EPERM (the thread uses bough already, and its adoption ends with it), ESRCH
- * (the adoption has ended), EINVAL (not a thread's handle). Any thread may call this; not in a signal handler. [rule
- * 6]
+ * (the adoption has ended), EINVAL (not a thread's handle). Any thread may call this; not in a signal handler.
+ * [rule 6]
  */
 BOUGH_API int bough_release_thread(bough_thread *thread);
 
 /* End the adoption of the calling thread. Its handle is stale from here on. Returns 0; -1 with EPERM on a child of a
- * branch, EBUSY with a branch or region open, ENOENT if it was not adopted. */
+ * branch, EBUSY with a branch or region open, ENOENT if it was not adopted. [rule 6] */
 BOUGH_API int bough_release(void);
 
-/* The thread with this kernel thread id, or NULL with ESRCH. For debuggers and bindings. [signal] */
+/* The handle of the thread with this kernel thread id; NULL with ESRCH if bough knows none. For debuggers and bindings.
+ * [signal] [rule 6] */
 BOUGH_API bough_thread *bough_thread_of(pid_t tid);
 
-/* Returns 0 if the thread is alive, else -1 with ESRCH. [signal] */
+/* Whether the thread has not ended yet: 0 if so, else -1 with ESRCH; with EINVAL if it is not a thread's handle.
+ * [signal] [rule 6] */
 BOUGH_API int bough_alive(const bough_thread *thread);
 
 /* Name the calling thread, in bough and for the kernel (15 bytes there). Returns 0. [rule 41] */
 BOUGH_API int bough_set_name(const char *name);
 
-/* Copy a thread's or branch's name. Returns its length; -1 with ESRCH or EINVAL. */
+/* Copy the name of a thread or branch, or as much as `size` bytes have room for, always terminated. Returns the length
+ * of the whole name; -1 with ESRCH (the target has ended), EINVAL (not a handle, no buffer, size 0). [rule 41] */
 BOUGH_API int bough_get_name(bough_target target, char *buffer, size_t size);
 
 /*

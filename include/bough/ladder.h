@@ -77,7 +77,7 @@ struct bough_ladder {
  */
 BOUGH_API int bough_ladder_set(bough_target target, const struct bough_ladder *ladder);
 /* Get the values that apply to a target (NULL: the caller), with every field filled in. Returns 0; -1 with EINVAL,
- * ESRCH. */
+ * ESRCH. [rule 38] */
 BOUGH_API int bough_ladder_get(bough_target target, struct bough_ladder *ladder);
 
 /* ---- handlers: rungs 2 and 3 --------------------------------------------------------------- */
@@ -139,6 +139,7 @@ BOUGH_API int bough_handler_begin(struct bough_region *region, bough_handler_fn 
  * of the library. The next thread that locks one of its library mutexes gets EOWNERDEAD. Its branches become those of
  * the branch around it. Its resource's destructor runs. Then the thread is published as lost: its outcome is
  * BOUGH_LOST, posts to it are BOUGH_POST_LOST, and its branch no longer waits for it. Its stack is never freed.
+ * [rule 37]
  */
 #define BOUGH_CLOSABLE BOUGH_REGION_(bough_closable_begin_, 0)
 BOUGH_API int bough_closable_begin(struct bough_region *region, const char *file, int line);
@@ -153,12 +154,13 @@ BOUGH_API bough_closer *bough_closer_heap(void *memory);             /* free() *
 BOUGH_API bough_closer *bough_closer_mapping(void *at, size_t size); /* munmap() */
 BOUGH_API bough_closer *bough_closer_shm(const char *name);          /* shm_unlink(); the name is copied */
 BOUGH_API bough_closer *bough_closer_child(pid_t pid);               /* SIGTERM, SIGKILL after a while; reaped */
-/* A robust mutex, process-shared or not: its next taker gets EOWNERDEAD. EINVAL if it is not robust. */
+/* A robust mutex, process-shared or not: its next taker gets EOWNERDEAD. EINVAL if it is not robust.
+ * [owner] [rule 37] */
 BOUGH_API bough_closer *bough_closer_mutex(pthread_mutex_t *mutex);
 /* Restore the terminal's settings (echo, raw mode) to those at the time of this call, at rungs 4, 5 and 6. ENOTTY. */
 BOUGH_API bough_closer *bough_closer_terminal(int fd);
 /* Drop a closer that is no longer needed. If `run` is not 0, the closer runs now. Returns 0; -1 with EINVAL, EPERM.
- * [owner] */
+ * [owner] [rule 37] */
 BOUGH_API int bough_closer_drop(bough_closer *closer, int run);
 
 /* ---- rungs 5 and 6: the end of the process -------------------------------------------------- */
@@ -172,7 +174,7 @@ enum { BOUGH_EXIT_STATUS = 70 };
 
 /* Run fn(argument) at rung 5, before exit(): lower tiers first, and in a tier the function that was registered last.
  * The functions run on a thread of the library, and together have at most half of the rung's time. Returns 0; -1 with
- * EINVAL, ENOMEM. */
+ * EINVAL, ENOMEM. [rules 38 and 39] */
 BOUGH_API int bough_exit_tier(int tier, void (*fn)(void *), void *argument);
 
 enum bough_last_words_flags { BOUGH_CORE = 1 /* end by SIGABRT, with a core file where limits allow one */ };

@@ -64,7 +64,7 @@ struct bough_region {
 /* The same regions by calls, for bindings and for regions that are not blocks. Begin and end a region on the same
  * thread; the innermost ends first. The functions return 0; -1 with EPERM (another thread's region, or not the
  * innermost: nothing is changed), EINVAL (NULL, negative budget), EAGAIN (unknown thread and the table is full).
- * [owner] */
+ * [owner] [rules 14, 17 and 20] */
 BOUGH_API int bough_critical_begin(struct bough_region *region, int64_t budget, const char *file, int line);
 BOUGH_API int bough_allow_begin(struct bough_region *region, const char *file, int line);
 BOUGH_API int bough_cleanup_begin(struct bough_region *region, int64_t grace, const char *file, int line);
@@ -101,7 +101,7 @@ BOUGH_API int bough_async_end(struct bough_async *async);
 
 /*
  * setjmp and longjmp that know regions and branches: bough_longjmp() ends those that were begun after bough_setjmp(),
- * the innermost first (branches are interrupted and joined).
+ * the innermost first (branches are interrupted and joined). [rule 19]
  */
 struct bough_jmp {
     jmp_buf buffer;

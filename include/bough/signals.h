@@ -47,7 +47,7 @@ enum bough_signals_flags {
 BOUGH_API int bough_signals(unsigned flags);
 
 /* Restore the signals' previous actions; a handler that the program has installed since then stays. Returns 0; -1
- * with ENOENT. */
+ * with ENOENT: bough_signals() was not called. [rule 32] */
 BOUGH_API int bough_signals_undo(void);
 
 /*

@@ -49,7 +49,7 @@ typedef struct bough_mutex {
 } bough_mutex;
 /* Take the mutex; waits while another thread holds it. Also EDEADLK: the caller holds it. EOWNERDEAD: its holder
  * ended without unlocking it; the caller holds it now and must repair the data that it protects. After it has
- * unlocked the mutex, the mutex is usable as before. It must not be freed while it is held. [point] */
+ * unlocked the mutex, the mutex is usable as before. It must not be freed while it is held. [point] [rules 9 and 11] */
 BOUGH_API int bough_mutex_lock(bough_mutex *mutex, bough_time deadline);
 /* Take the mutex if it is free. Returns 0; -1 with EBUSY (it is held), EOWNERDEAD (held now, as above). Not an
  * interruption point. */
@@ -72,7 +72,7 @@ typedef struct bough_cond {
  * again whatever the result is, and the wait for it is not interruptible. A notification goes to a waiter that
  * returns 0 for it: if a waiter is interrupted or its deadline passes, the next waiter in line is woken. Also EPERM:
  * the caller does not hold the mutex. EOWNERDEAD: as for bough_mutex_lock(), when the mutex was taken back; it says
- * nothing about the notification. [point]
+ * nothing about the notification. [point] [rules 9 and 11]
  */
 BOUGH_API int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline);
 /* Wake the thread that has waited longest, or all. The caller may hold the mutex, but need not. Both return 0. */
@@ -84,7 +84,7 @@ BOUGH_API int bough_cond_notify_all(bough_cond *cond);
 typedef struct bough_sem {
     uint64_t state __attribute__((aligned(8)));
 } bough_sem;
-/* Take a token; waits while there is none. [point] */
+/* Take a token; waits while there is none. [point] [rules 9 and 11] */
 BOUGH_API int bough_sem_acquire(bough_sem *sem, bough_time deadline);
 /* Take a token if there is one. Returns 0; -1 with EAGAIN. Not an interruption point. */
 BOUGH_API int bough_sem_try(bough_sem *sem);
@@ -102,7 +102,7 @@ BOUGH_API int bough_event_set(bough_event_flag *event);
 BOUGH_API int bough_event_reset(bough_event_flag *event);
 /* Returns 1 if the event is set, else 0. [signal] */
 BOUGH_API int bough_event_is_set(const bough_event_flag *event);
-/* Wait until the event is set. [point] */
+/* Wait until the event is set. [point] [rules 9 and 11] */
 BOUGH_API int bough_event_wait(bough_event_flag *event, bough_time deadline);
 
 /* ---- bounded queue of pointers ----------------------------------------------------------------- */
@@ -115,7 +115,7 @@ BOUGH_API void bough_queue_free(bough_queue *queue, void (*drop)(void *item));
 /*
  * Put waits for room, get for an item; threads are served in the order in which they called. An item belongs to the
  * caller, if put has failed; to the queue; or to exactly one caller of get. After bough_queue_close() put fails with
- * EPIPE, also in threads that wait, and so does get once the queue is empty. [point]
+ * EPIPE, also in threads that wait, and so does get once the queue is empty. [point] [rules 9 and 11]
  */
 BOUGH_API int bough_queue_put(bough_queue *queue, void *item, bough_time deadline);
 BOUGH_API int bough_queue_get(bough_queue *queue, void **item, bough_time deadline);

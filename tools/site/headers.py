@@ -151,7 +151,7 @@ def declared(kind, text):
     return Declaration("function", match.group(2), " ".join(match.group(1).split()))
 
 
-TAG = re.compile(r"\s*\[((?:point|signal|owner|rules? [\d, and to]+)[^]]*)\]")
+TAG = re.compile(r"\s*\[((?:point|signal|owner|rules?\s[\d,\sandto]+)[^]]*)\]")
 
 
 def tags_of(words):
