@@ -50,12 +50,50 @@ static void forget(struct stacks *s)
     s->why[0] = '\0';
 }
 
-void stacks_free(struct stacks *s)
+static void free_lists(struct stacks *s)
 {
     free(s->thread);
     free(s->frame);
     free(s->text);
+}
+
+static void forget_before(struct stacks *s)
+{
+    if (s->before)
+        free_lists(s->before);
+    free(s->before);
+    s->before = NULL;
+}
+
+void stacks_free(struct stacks *s)
+{
+    free_lists(s);
+    forget_before(s);
     *s = (struct stacks){0};
+}
+
+static int by_number(const void *a, const void *b)
+{
+    pid_t left = *(const pid_t *)a, right = *(const pid_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* The lists change places, so that their memory is used again. */
+void stacks_renew(struct stacks *s)
+{
+    qsort(s->wanted, s->wanteds, sizeof *s->wanted, by_number);
+    if (s->at_once && !s->before)
+        s->before = calloc(1, sizeof *s->before);
+    if (s->at_once && s->before) {
+        struct stacks old = *s, *b = s->before;
+        s->thread = b->thread, s->thread_room = b->thread_room;
+        s->frame = b->frame, s->frame_room = b->frame_room;
+        s->text = b->text, s->text_room = b->text_room;
+        *b = old;
+        b->before = NULL;
+        s->turn = old.threads ? (old.turn + old.at_once) % old.threads : 0;
+    }
+    forget(s);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
@@ -201,16 +239,56 @@ static bool innermost_frame(struct walk *w, uint64_t thread, uint64_t *frame, st
     return memory_word(w->m, cframe, w->l.cframe_frame, frame);
 }
 
+/* Whether its frames are read this time. */
+static bool is_due(const struct stacks *s, pid_t own)
+{
+    size_t all = s->before->threads;
+    return (s->threads + all - s->turn) % all < s->at_once ||
+           bsearch(&own, s->wanted, s->wanteds, sizeof *s->wanted, by_number);
+}
+
+/* The same thread in the reading before, if its frames are not to be read again. */
+static const struct py_thread *kept_thread(const struct stacks *s, uint64_t state, pid_t own)
+{
+    if (!s->at_once || !s->before || !s->before->threads || is_due(s, own))
+        return NULL;
+    const struct py_thread *old = stacks_thread(s->before, own);
+    return old && old->state == state ? old : NULL;
+}
+
+static bool keep_frames(struct stacks *s, struct py_thread *t, const struct py_thread *old)
+{
+    const struct stacks *b = s->before;
+    t->first = s->frames;
+    t->is_cut = old->is_cut;
+    for (size_t i = old->first; i < old->first + old->count; i++) {
+        struct py_frame f = b->frame[i];
+        if (!make_room(&s->frame, &s->frame_room, s->frames + 1, sizeof *s->frame) ||
+            !keep_text(s, b->text + b->frame[i].function, &f.function) ||
+            !keep_text(s, b->text + b->frame[i].file, &f.file))
+            return false;
+        s->frame[s->frames++] = f;
+        t->count++;
+    }
+    return true;
+}
+
 static bool add_thread(struct walk *w, uint64_t thread)
 {
     uint64_t id, frame;
     struct loops c;
     struct stacks *s = w->s;
-    if (!memory_word(w->m, thread, w->l.thread_native_id, &id) || !innermost_frame(w, thread, &frame, &c) ||
-        s->threads >= THREADS || !make_room(&s->thread, &s->thread_room, s->threads + 1, sizeof *s->thread))
+    if (!memory_word(w->m, thread, w->l.thread_native_id, &id))
+        return false;
+    pid_t own = id <= INT_MAX ? (pid_t)id : 0;
+    const struct py_thread *old = kept_thread(s, thread, own);
+    if ((!old && !innermost_frame(w, thread, &frame, &c)) || s->threads >= THREADS ||
+        !make_room(&s->thread, &s->thread_room, s->threads + 1, sizeof *s->thread))
         return false;
     struct py_thread *t = &s->thread[s->threads++];
-    *t = (struct py_thread){.state = thread, .own = id <= INT_MAX ? (pid_t)id : 0};
+    *t = (struct py_thread){.state = thread, .own = own};
+    if (old)
+        return keep_frames(s, t, old);
     walk_frames(w, t, frame, &c);
     return true;
 }
@@ -325,7 +403,9 @@ static void read_by(struct stacks *s, int fd)
 void stacks_read(struct stacks *s, pid_t pid)
 {
     bool is_found = s->pid == pid && s->place.runtime && !*s->why;
-    forget(s);
+    stacks_renew(s);
+    if (!is_found)
+        forget_before(s);
     if (!is_found && !find_runtime(&s->place, pid))
         return;
     s->pid = pid;

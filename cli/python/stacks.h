@@ -11,7 +11,7 @@
 #include "find.h"
 #include "layout.h"
 
-enum { STACK_FRAMES = 200, STACK_FUNCTION = 128, STACK_FILE = 512 };
+enum { STACK_FRAMES = 200, STACK_FUNCTION = 128, STACK_FILE = 512, STACKS_WANTED = 256 };
 
 struct py_frame {
     size_t function, file; /* in `text` */
@@ -30,6 +30,12 @@ struct py_thread {
 
 struct stacks {
     bool is_lines; /* to be set before: only the innermost frames are wanted, down to one that is not the package's */
+    /* To be set before: of how many threads the frames are read at once, in turn, besides those that are wanted (their
+     * ids). The others keep the frames of the reading before, where they were in it. 0: of all. */
+    size_t at_once, wanteds;
+    pid_t wanted[STACKS_WANTED];
+    size_t turn;
+    struct stacks *before;
     bool is_python;
     char why[256]; /* what is missing, and what to do; "" */
     uint32_t version;
@@ -46,7 +52,9 @@ struct stacks {
 /* Of a process. Nothing is read if it has no interpreter. `s` is zeroed, or was read before: then its memory is used again, and the
  * interpreter is not looked for. */
 void stacks_read(struct stacks *s, pid_t pid);
-/* The same from any memory, by the address of _PyRuntime. */
+/* Forget what was read, but for the frames that the next reading keeps. */
+void stacks_renew(struct stacks *s);
+/* The same as stacks_read() from any memory, by the address of _PyRuntime. */
 void stacks_walk(struct stacks *s, struct memory *m, uint64_t runtime, uint32_t version);
 void stacks_free(struct stacks *s);
 

@@ -4,7 +4,8 @@
 #include <time.h>
 #include "top.h"
 
-enum { LOOK_EVERY = 10 }; /* frames: for what changes seldom, and is expensive */
+enum { LOOK_EVERY = 10 };      /* frames: for what changes seldom, and is expensive */
+enum { LINES_AT_ONCE = 1000 }; /* of so many threads the Python lines are read in a frame: about 8 ms */
 
 static int64_t clock_of(clockid_t clock)
 {
@@ -45,10 +46,22 @@ static void renew_strings(struct top *t)
     t->strings = strings_new(t->arena.pid);
 }
 
+/* Their lines are the present ones. By the last frame's rows, before these are gone. */
+static void want_visible_lines(struct top *t)
+{
+    struct stacks *s = &t->python;
+    size_t end = t->first + (size_t)draw_room(t);
+    s->wanteds = 0;
+    for (size_t i = t->first; i < end && i < t->rows.count && s->wanteds < STACKS_WANTED; i++)
+        if (!t->rows.row[i].node->branch)
+            s->wanted[s->wanteds++] = bo_load_relaxed(&t->rows.row[i].node->slot.thread.tid);
+}
+
 /* A program may load an interpreter later. */
 static void read_python_lines(struct top *t)
 {
     t->python.is_lines = true;
+    t->python.at_once = LINES_AT_ONCE;
     if (t->python.is_python || t->frame % LOOK_EVERY == 0)
         stacks_read(&t->python, proc_alive(t->arena.pid));
     t->view->python = &t->python;
@@ -68,6 +81,8 @@ bool top_collect(struct top *t)
         return true;
     }
     rows_remember(t);
+    if (t->view)
+        want_visible_lines(t);
     view_free(t->view);
     t->view = v;
     read_python_lines(t);

@@ -230,6 +230,44 @@ TEST(lines_only)
     stacks_free(&s);
 }
 
+static const char *function_of(const struct stacks *s, pid_t own)
+{
+    const struct py_thread *t = stacks_thread(s, own);
+    return t && t->count ? s->text + s->frame[t->first].function : "";
+}
+
+/* The function gets another name before each reading: a thread that is not read has the older one. */
+static void read_again(struct stacks *s, const char *name)
+{
+    const unsigned char *at = memmem(whole + (FUNCTION - BASE), 0x100, "work", 4);
+    CHECK(at);
+    memcpy(image + (at - whole), name, 4);
+    stacks_renew(s);
+    walk(s, version);
+    CHECK_EQ(s->threads, 3);
+}
+
+TEST(of_many_threads_some_are_read_at_once)
+{
+    struct stacks s = {.is_lines = true, .at_once = 1};
+    make_image(13);
+    read_again(&s, "aaaa");
+    CHECK(strcmp(function_of(&s, 300), "aaaa") == 0 && strcmp(function_of(&s, 298), "aaaa") == 0);
+    read_again(&s, "bbbb"); /* the turn of the second one */
+    CHECK(strcmp(function_of(&s, 300), "aaaa") == 0 && strcmp(function_of(&s, 299), "bbbb") == 0);
+    CHECK(strcmp(function_of(&s, 298), "aaaa") == 0);
+    s.wanted[0] = 300;
+    s.wanteds = 1;
+    read_again(&s, "cccc"); /* of the third one */
+    CHECK(strcmp(function_of(&s, 300), "cccc") == 0 && strcmp(function_of(&s, 299), "bbbb") == 0);
+    CHECK(strcmp(function_of(&s, 298), "cccc") == 0);
+    s.wanteds = 0;
+    read_again(&s, "dddd");
+    CHECK(strcmp(function_of(&s, 300), "dddd") == 0 && strcmp(function_of(&s, 299), "bbbb") == 0);
+    CHECK(strcmp(function_of(&s, 298), "cccc") == 0);
+    stacks_free(&s);
+}
+
 TEST(an_unknown_version_is_named)
 {
     struct stacks s = {0};
