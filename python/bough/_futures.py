@@ -11,8 +11,8 @@ def _base(module):
     """concurrent.futures._base"""
     _replace.never_interrupt(
         module,
-        "Future.add_done_callback Future.cancel Future.set_exception Future.set_result Future.set_running_or_notify_cancel "
-        "_AcquireFutures.__enter__",  # which would keep the locks that it has
+        "Future.add_done_callback Future.cancel Future.set_exception Future.set_result "
+        "Future.set_running_or_notify_cancel _AcquireFutures.__enter__",  # which would keep the locks that it has
     )
     future = module.Future
     for method in future.set_running_or_notify_cancel, future.set_result, future.set_exception:

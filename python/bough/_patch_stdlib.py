@@ -458,7 +458,7 @@ def _silent_about_thread_exit(original):
 
 
 def _rearm_swallowed(original):
-    """Swallowed in a finalizer or by C code, it comes again (rule 44); also where the report of another exception is written."""
+    """Swallowed in a finalizer or by C code, it comes again (rule 44); also where another one is reported."""
 
     @wraps(original)
     def unraisablehook(unraisable, /):
