@@ -103,7 +103,7 @@ static enum attached check_or_detach(struct arena *a, const char *source)
 
 /* ---- finding it ---------------------------------------------------------------------------------------- */
 
-/* What /proc/PID/maps shows of the arena. */
+/* The traces that the library leaves in /proc/PID/maps. */
 struct traces {
     int64_t address;  /* of the shared mapping; 0: there is none */
     bool library;     /* libbough is loaded */

@@ -17,7 +17,8 @@
 
 enum { BETWEEN_LOOKS_MS = 100 };
 
-/* ---- the threads that answer --------------------------------------------------------------------------------------- */
+/* ---- the threads that answer ---------------------------------------------------------------------------------------
+ * */
 
 /* The process's threads that work on requests: their ids here, which differ from those in the process's PID
  * namespace. */
@@ -205,7 +206,7 @@ int mailbox_send(struct arena *a, struct bo_request *request)
         return refuse(a, "has no bough-ticker thread that could answer: no thread in it has been interruptible yet");
     struct bo_mailbox *m = open_box(a->pid);
     if (!m)
-        return refuse(a, "can't be asked: it has no mailbox, or not one for this user: be its user, or root");
+        return refuse(a, "can't be asked: it has no mailbox, or one for another user: run this as its user or as root");
     int box = send_by(a, &c, m, request);
     munmap(m, sizeof *m);
     return box;

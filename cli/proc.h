@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel reports about a process and its threads. */
+/* The kernel's report about a process and its threads. */
 #ifndef CLI_PROC_H
 #define CLI_PROC_H
 
@@ -19,8 +19,8 @@ size_t proc_threads(pid_t pid, pid_t **tids);
 /* The kernel's name of a thread; "" if it has ended. */
 void proc_thread_name(pid_t pid, pid_t tid, char *name, size_t size);
 
-/* Opens exactly the file that the process has mapped: another file may have its name by now, or a device, which must not be
- * opened. -1: it can't be. */
+/* Opens exactly the file that the process has mapped: another file may have its name by now, or a device, which must
+ * not be opened. -1: it can't be. */
 int proc_open_mapped(pid_t pid, const char *name, ino_t inode);
 
 struct activity {

@@ -31,7 +31,8 @@ struct wish {
     bool is_private;
 };
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+/* ---- waiting -------------------------------------------------------------------------------------------------------
+ * */
 
 static volatile sig_atomic_t interrupted;
 
@@ -84,7 +85,8 @@ static void wait_for_end(pid_t pid, double seconds, const sigset_t *waiting)
         close(fd);
 }
 
-/* ---- the recording ---------------------------------------------------------------------------------------------------- */
+/* ---- the recording
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* The lock shows the process that somebody wants the recording; it ends without one. */
 static int open_recording(const struct arena *a, int number)
@@ -120,7 +122,7 @@ static int begin_recording(struct arena *a, const struct wish *w)
     return fd;
 }
 
-/* If the process has ended, or hangs, the recording is what it is. */
+/* If the process has ended, or hangs, the recording is saved as it is. */
 static void end_recording(struct arena *a)
 {
     struct bo_request l = {.kind = BO_ASK_RECORDING_END, .from = a->apart ? 0 : getpid()};
@@ -129,7 +131,8 @@ static void end_recording(struct arena *a)
         mailbox_done(a, box);
 }
 
-/* ---- saving it --------------------------------------------------------------------------------------------------------- */
+/* ---- saving it
+ * --------------------------------------------------------------------------------------------------------- */
 
 static bool is_recording(int fd)
 {
@@ -213,7 +216,8 @@ static int record(struct arena *a, const struct wish *w)
     return EXIT_SUCCESS;
 }
 
-/* ---- the arguments --------------------------------------------------------------------------------------------------------- */
+/* ---- the arguments
+ * --------------------------------------------------------------------------------------------------------- */
 
 static bool parse_number(const char *text, double most, double *number)
 {

@@ -9,7 +9,8 @@
 
 enum { MOST_BARS = 5000, MOST_BARS_ON_A_PAGE = 20000 };
 
-/* ---- where bars come from ------------------------------------------------------------------------------------------- */
+/* ---- where bars come from -------------------------------------------------------------------------------------------
+ * */
 
 static bool is_bar(const struct trace_event *e)
 {
@@ -37,7 +38,7 @@ static void add_up(int32_t *columns)
         columns[i] += columns[i - 1];
 }
 
-/* False: nothing of it is in the window. A damaged recording may have an end before its beginning. */
+/* False: no part of the time is in the window. A damaged recording may have an end before its beginning. */
 static bool clip(const struct picture *p, int64_t *at, int64_t *until)
 {
     if (*until < *at)
@@ -92,7 +93,8 @@ static void add_events(struct picture *p)
     }
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------------------------- */
+/* ---- lines
+ * -------------------------------------------------------------------------------------------------------------- */
 
 /* The outer one first. */
 static int by_row_and_time(const void *a, const void *b)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is around the rows: title, legend, the axis of time. */
+/* The frame around the rows: title, legend, the axis of time. */
 #ifndef BOUGH_CLI_PICTURE_FRAME_H
 #define BOUGH_CLI_PICTURE_FRAME_H
 #include "picture.h"

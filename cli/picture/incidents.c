@@ -10,7 +10,8 @@
 
 enum { MOST_ARROWS = 300, MOST_MARKS = 3000, MOST_INCIDENTS = 3000, CHUNK = 64 };
 
-/* ---- incidents from events ------------------------------------------------------------------------------------------- */
+/* ---- incidents from events
+ * ------------------------------------------------------------------------------------------- */
 
 static bool is_of(const struct incident *i, const struct trace_event *e)
 {
@@ -20,7 +21,8 @@ static bool is_of(const struct incident *i, const struct trace_event *e)
            i->target_thread == thread && strcmp(i->kind, e->kind) == 0;
 }
 
-/* A hash table of the last incident of each target, serial and kind: a target has a record for each kind of interrupt. */
+/* A hash table of the last incident of each target, serial and kind: a target has a record for each kind of interrupt.
+ * */
 struct table {
     int *slots;
     uint32_t mask;
@@ -60,7 +62,7 @@ static void climb(struct incident *i, int event, const struct trace_event *e)
     i->steps[i->n_steps - 1] = (struct step){e->at, rung, event};
 }
 
-/* What was posted before the recording began is known from its rungs only. */
+/* An interrupt that was posted before the recording began is known from its rungs only. */
 static struct incident *begin_incident(struct picture *p, const struct trace_event *e)
 {
     struct incident *i = &p->incidents[p->n_incidents++];
@@ -125,7 +127,8 @@ static bool find_incidents(struct picture *p)
     return true;
 }
 
-/* ---- arrows ------------------------------------------------------------------------------------------------------------- */
+/* ---- arrows
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static int outside_row(const struct picture *p)
 {
@@ -190,7 +193,8 @@ static bool find_arrows(struct picture *p)
     return true;
 }
 
-/* ---- lines of incidents ------------------------------------------------------------------------------------------------ */
+/* ---- lines of incidents
+ * ------------------------------------------------------------------------------------------------ */
 
 static int incident_order(const void *a, const void *b)
 {
@@ -282,7 +286,8 @@ static void join_arrows(struct picture *p)
     }
 }
 
-/* ---- marks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- marks
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static int by_mark(const void *a, const void *b)
 {

@@ -42,7 +42,7 @@ struct picture_options {
 
 enum row_kind { ROW_OUTSIDE, ROW_PROCESS, ROW_BRANCH, ROW_THREAD, ROW_MORE };
 
-/* What a row of kind ROW_MORE stands for. */
+/* The things that a row of kind ROW_MORE stands for. */
 struct more {
     int processes, threads, branches, failures, interrupted;
     int parent;                                    /* node */

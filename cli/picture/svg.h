@@ -5,7 +5,7 @@
 #include "picture.h"
 
 void svg_row(FILE *out, const struct picture *p, int row);
-/* What is in a row's gutter: the name, and what is known of the thread, branch or process. */
+/* The texts in a row's gutter: the name, and the facts about the thread, branch or process. */
 void svg_name(FILE *out, const struct picture *p, const struct row *row);
 void svg_incidents(FILE *out, const struct picture *p, const struct row *row);
 void svg_marks(FILE *out, const struct picture *p, const struct row *row);

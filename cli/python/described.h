@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an interpreter says about its structures at the beginning of _PyRuntime, from 3.13 on: each version's words, in their order. */
+/* The description that an interpreter has of its structures at the beginning of _PyRuntime, from 3.13 on: each
+ * version's words, in their order. */
 #ifndef CLI_PYTHON_DESCRIBED_H
 #define CLI_PYTHON_DESCRIBED_H
 

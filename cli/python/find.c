@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "proc.h"
 
-/* What the headers of a file of another process may say: more is not read. */
+/* The largest numbers of headers, symbols and files that are read from a file of another process. */
 enum { SECTIONS = 4096, SEGMENTS = 256, SYMBOLS = 65536, FILES = 16 };
 
 static bool read_at(int fd, void *to, size_t size, uint64_t at)

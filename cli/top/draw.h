@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What draw.c, cells.c and panes.c share. All text goes through a sink: what comes from the process by put_text(). */
+/* The parts that draw.c, cells.c and panes.c share. All text goes through a sink; text of the process, by put_text().
+ * */
 #ifndef CLI_TOP_DRAW_H
 #define CLI_TOP_DRAW_H
 

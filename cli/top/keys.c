@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What each key does. */
+/* The function of each key. */
 #include <curses.h>
 #include <string.h>
 #include "base/plain.h"
 #include "top.h"
 
-/* ---- moving ----------------------------------------------------------------------------------------------------------- */
+/* ---- moving
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void move_by(struct top *t, long by)
 {
@@ -46,7 +47,8 @@ static void search(struct top *t, int step)
         find_next(t, step, fits_search, "no row contains this text");
 }
 
-/* ---- input in the last line --------------------------------------------------------------------------------------- */
+/* ---- input in the last line ---------------------------------------------------------------------------------------
+ * */
 
 static void entered(struct top *t)
 {

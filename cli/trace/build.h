@@ -52,7 +52,7 @@ static inline bool handle_is_root(uint64_t handle)
     return handle_is_branch(handle) && ((handle >> 32) & 0xffffff) == 1;
 }
 
-/* What a chunk contains (trace/events.c). */
+/* Adds the events of a chunk to the model (trace/events.c). */
 void build_from_chunk(struct builder *b, const struct chunk_copy *c);
 
 #endif

@@ -60,7 +60,7 @@ static bool keep_units(struct bo_trace_chunk *to, const struct bo_trace_chunk *f
     return any;
 }
 
-/* Whether there is anything in it. */
+/* Whether the copy of the chunk has any event. */
 static bool copy_chunk(int fd, off_t at, struct bo_trace_chunk *to, struct chunk_copy *copy)
 {
     struct bo_trace_chunk first;

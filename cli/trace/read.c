@@ -44,7 +44,8 @@ static int by_time(const void *left, const void *right)
     return (a->what > b->what) - (a->what < b->what);
 }
 
-/* ---- completing it ------------------------------------------------------------------------------------------------- */
+/* ---- completing it -------------------------------------------------------------------------------------------------
+ * */
 
 /* In a damaged recording, elements may be around each other in a circle, which would hang those that follow them: the
  * circle is cut. `around`: the field of the first element, `size`: of an element. */
@@ -75,7 +76,7 @@ static int64_t not_before(int64_t end, int64_t begin)
     return end < begin ? begin : end;
 }
 
-/* What has ended with its process, or before the recording began. */
+/* Ends that are not in the recording: of threads and branches that ended with their process, or before it began. */
 static void complete_times(struct trace *t)
 {
     for (int i = 0; i < t->n_processes; i++) {
@@ -163,7 +164,8 @@ static void build(struct builder *b)
         qsort(t->events, (size_t)t->n_events, sizeof *t->events, by_time);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------------------------------
+ * */
 
 /* Any file that is not regular could block, or have no end. */
 static int open_recording(const char *file, const char **why)

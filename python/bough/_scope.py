@@ -129,7 +129,8 @@ class CancelScope(Block, _bough.CancelScope):
         """As a decorator: each call of the function is a block of a new scope with this limit."""
         title, self._used = self._title(), True
         if self._function.endswith("_at") or self._handle is not None:
-            raise TypeError(f"{title} is no decorator, whose limit counts from each call: write @{self._function[:-3]}_after(seconds)")
+            advice = f"its limit would not count from each call. Write @{self._function[:-3]}_after(seconds)"
+            raise TypeError(f"{title} cannot be a decorator: {advice}")
         advice = "Its call executes nothing of it: put the block inside"
         coroutine = "Its call executes nothing of it: use asyncio.timeout(), or trio's or anyio's fail_after(), inside"
         if isinstance(function, (type, classmethod, property)):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a signal handler reads and changes in the context of the code that it has interrupted, on machines with a
- * window. The registers are in the machine's registers.h. */
+/* The fields that a signal handler reads and changes in the context of the code that it has interrupted, on machines
+ * with a window. The registers are in the machine's registers.h. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <ucontext.h>

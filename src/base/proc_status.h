@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the kernel reports about this process and its threads, read without libc, so that signal handlers can do it too.
+ * The kernel's report about this process and its threads, read without libc, so that signal handlers can do it too.
  *
  * /proc can be that of another PID namespace, in a container that has not mounted one of its own. Then the folders in
  * /proc/self/task have other names than the threads' ids here, and are found by their contents.

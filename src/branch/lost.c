@@ -15,7 +15,7 @@
 #include "sync/mutex.h"
 #include "thread/retire.h"
 
-/* What only the thread itself can find. In its thread-local memory, which a lost thread keeps. */
+/* Lists that only the thread itself can find. They are in its thread-local memory, which a lost thread keeps. */
 struct bo_left {
     struct bough_mutex **mutexes; /* that it holds */
     struct bo_endings *unread;    /* failures */

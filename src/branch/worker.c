@@ -41,7 +41,7 @@ enum { PARKED, WORK, END, ASLEEP /* parked, and to be woken */ };
 enum { MOST_IDLE = 64 };
 #define IDLE_FOR BO_SEC(10)
 
-/* What a thread inherits from its creator besides the signal mask. */
+/* The attributes that a thread inherits from its creator besides the signal mask. */
 struct traits {
     uint64_t affinity[16];
     struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a worker resets between two children: docs/decisions.md has the list. */
+/* The state that a worker resets between two children: docs/decisions.md has the list. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>

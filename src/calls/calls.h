@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the hand-written calls share. */
+/* The parts that the hand-written calls share. */
 #ifndef BO_CALLS_CALLS_H
 #define BO_CALLS_CALLS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel reports about a thread of this process, read from /proc/self/task without libc. */
+/* The kernel's report about a thread of this process, read from /proc/self/task without libc. */
 #ifndef BO_INSPECT_TASK_H
 #define BO_INSPECT_TASK_H
 

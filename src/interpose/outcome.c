@@ -36,9 +36,9 @@ struct key {
 };
 
 /*
- * What a thread remembers between an interrupted call and its next calls. Only the thread uses it. A signal handler
- * that makes calls in between may overwrite it: then a retry is not recognised, and the call waits until the grace
- * period is over. A worker's next child has another generation, so it ignores these values.
+ * The state that a thread keeps between an interrupted call and its next calls. Only the thread uses it. A signal
+ * handler that makes calls in between may overwrite it: then a retry is not recognised, and the call waits until the
+ * grace period is over. A worker's next child has another generation, so it ignores these values.
  */
 static BO_TLS struct {
     struct key call;                                     /* the last call that failed with EINTR */

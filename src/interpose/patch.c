@@ -415,7 +415,7 @@ static int show_object(struct dl_phdr_info *info, size_t size, void *context)
     if (!open)
         report_slot(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "it has no table of addresses");
     else if (is_spared(&o))
-        report_slot(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "libc, the loader and bough are left alone");
+        report_slot(tour, NULL, NULL, BOUGH_SLOT_SKIPPED, "libc, the loader and bough are never patched");
     else
         bo_object_slots(&o, show_slot, tour);
     return 0;

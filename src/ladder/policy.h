@@ -3,7 +3,7 @@
  * The ladder's policy: an incident's standing, an event and the time -> the next step. A pure function, without
  * threads, clocks or locks; the warden carries out the step (rules 34 to 38).
  *
- * What happens at each rung; the same table drives the function, the exhaustive test and the diagram in
+ * The steps at each rung; the same table drives the function, the exhaustive test and the diagram in
  * docs/ladder.svg:
  *
  *                   time is  second  handler   verdict: verdict: fault,   not     done
@@ -53,7 +53,7 @@ struct bo_standing {
     int64_t until, cap;
 };
 
-/* What the ladder can do for this target. */
+/* The means that the ladder has for this target. */
 struct bo_means {
     bool handlers, finals, closable; /* something to run at rungs 2, 3, 4 */
     bool traced;                     /* a debugger is attached: rungs 4 to 6 are only reported (rule 39) */

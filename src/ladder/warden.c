@@ -164,7 +164,7 @@ static bool is_same_post(const struct bo_record *r, uint64_t state)
     return (state ^ bo_load_seq(&r->state)) >> 4 == 0;
 }
 
-/* False: the record was closed since tend() began, and may have been posted again. What was read before does not apply
+/* False: the record was closed since tend() began, and may have been posted again. The values read before do not apply
  * to the new post, which has no ceiling at first, and whose poster requests a look. */
 static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happening what)
 {

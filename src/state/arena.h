@@ -39,7 +39,7 @@ enum {
     BO_RUNGS = 7 /* enum bough_rung */
 };
 
-/* What bough_ladder_set() has set for a target; 0: not set. In ms, to save space. */
+/* The values that bough_ladder_set() has set for a target; 0: not set. In ms, to save space. */
 struct bo_ladder_cells {
     _Atomic uint32_t set; /* whether any of them is set */
     _Atomic uint32_t grace, cap;
@@ -217,7 +217,7 @@ struct bo_freeze {
     _Atomic uint8_t closing; /* a helper runs the thread's closers */
 };
 
-/* What the thread waits for. */
+/* The branch or thread that the thread waits for. */
 struct bo_join {
     _Atomic uint32_t branch; /* the end of its children; BO_NONE; BO_ROOT: it waits at its exit for all other threads */
     _Atomic pid_t thread;    /* the thread that foreign code joins, a wait that is never interrupted; 0 */
@@ -383,7 +383,8 @@ const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 
 /* ---- a fork: the child has a new arena, in the same place (fork.c) --------------------- */
 
-/* In the parent, before and after a fork: meanwhile a child inherits the mapping, which reserves its addresses (arena_map.h). */
+/* In the parent, before and after a fork: meanwhile a child inherits the mapping, which reserves its addresses
+ * (arena_map.h). */
 void bo_arena_lend(bool begin);
 /* In the child: map an empty arena, with the root. Its slots begin with generations that no handle of the parent has.
  * `threads` and `branches`: how many slots the parent had used. -1: there is no memory, and nothing is mapped there. */
@@ -403,8 +404,8 @@ static inline struct bo_branch *bo_branch_at(uint32_t index)
     return &bo_arena.branch[index];
 }
 
-/* `freeze.state` holds a state of ladder/freeze.h and the generation that it belongs to. In this state, the last one, the
- * thread stands still. */
+/* `freeze.state` holds a state of ladder/freeze.h and the generation that it belongs to. In this state, the last one,
+ * the thread stands still. */
 enum { BO_STANDS_STILL = 3 };
 
 static inline uint32_t bo_freeze_make(uint32_t generation, uint32_t step)

@@ -97,7 +97,8 @@ static inline unsigned bo_record_events(const struct bo_record *r)
 {
     return bo_load_seq(&r->events) & 0xff;
 }
-/* What a post has done: written a record; widened a record from a thread alone to all below it; or only counted. */
+/* The effect of a post: it has written a record; widened a record from a thread alone to all below it; or only counted.
+ * */
 enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
 /* Write or count a post that may climb to rung `limit`; returns its serial. The caller holds a pin on the target of
  * that generation. */

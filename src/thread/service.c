@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the ticker does when it examines a slot. It decides from the slot's state alone: an outdated entry has no
+/* The ticker's work when it examines a slot. It decides from the slot's state alone: an outdated entry has no
  * effect. */
 #include "base/hook.h"
 #include "state/arena.h"

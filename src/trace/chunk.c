@@ -11,7 +11,7 @@
 #include "trace/recorder.h"
 #include "upcalls.h"
 
-/* How many chunks to look at before a thread gives up, and for how long it does. */
+/* The number of chunks that a thread examines before it gives up, and the time until it tries again. */
 enum { MOST_LOOKS = 64 };
 #define GIVES_UP_FOR BO_MS(10)
 
@@ -87,7 +87,8 @@ static struct bo_trace_chunk *take_next_chunk(uint32_t *lap)
     return NULL;
 }
 
-/* ---- filling it ---------------------------------------------------------------------------------------------------- */
+/* ---- filling it ----------------------------------------------------------------------------------------------------
+ * */
 
 static void put_name(char *to, const char *from)
 {
@@ -117,7 +118,7 @@ static void fill_header(struct bo_trace_chunk *c, const struct bo_trace_level *l
     put_name(c->branch_name, me.branch ? me.branch_name : "");
 }
 
-/* The call and the regions that the thread is in move with it. */
+/* The call and the regions that the thread is in are copied to the new chunk. */
 static void move_open(struct bo_trace_chunk *to, struct bo_trace_chunk *from)
 {
     bo_store_relaxed(&to->call.what, bo_load_relaxed(&from->call.what));

@@ -8,8 +8,8 @@
 
 enum { BO_TRACE_LEVELS = 3 };
 
-/* What is recorded, in this process's memory: nothing in the file determines where this process writes. `chunks` falls
- * if the disk is full; `room`: how many chunks have memory or blocks on the disk. */
+/* The recording's settings, in this process's memory: nothing in the file determines where this process writes.
+ * `chunks` falls if the disk is full; `room`: how many chunks have memory or blocks on the disk. */
 struct bo_trace_recording {
     struct bo_trace_head *head;
     struct bo_trace_chunk *chunk;

@@ -84,7 +84,7 @@ enum bo_trace_type {
     BO_TRACE_FAIL       /* 0                 0                 time     thread or branch error            message */
 };
 
-/* What the argument of a call is, and what its text is. Timeout: in ms, rounded up, + 1; 0: none. */
+/* The kind of a call's argument, and of its text. Timeout: in ms, rounded up, + 1; 0: none. */
 enum bo_trace_argument_kind {
     BO_TRACE_NOTHING,
     BO_TRACE_FD,      /* timeout (32) | descriptor (32) */

@@ -36,7 +36,7 @@ static void signal_it(struct bo_thread *t)
         leave_to_ticker(t, bo_clock() + BO_FIRST_REPEAT);
 }
 
-/* What a step on the word promises: a signal, if the thread waits for a bit that is set, or is summoned where a signal
+/* The promise of a step on the word: a signal, if the thread waits for a bit that is set, or is summoned where a signal
  * may be delivered; a write to the event descriptor. */
 enum { SIGNAL = 1, RING = 2 };
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deadman's switch of the pytest plugin (_pytest.py): what is left to do when a test stays in C code that holds the GIL, so that
- * no Python code can run.
+ * The deadman's switch of the pytest plugin (_pytest.py): what is left to do when a test stays in C code that holds the
+ * GIL, so that no Python code can run.
  *
  *      set(pokes_in, ends_in) ... set() again, or off()
  *
- * From `pokes_in` on it sends a signal to the thread, main, ten times a second. The signal ends a system call that the C code made, and
- * its handler, which is Python code, runs as soon as the C code returns or asks for signals, as a long match of the module re does. At
- * `ends_in` it writes what is known and ends the process.
+ * From `pokes_in` on it sends a signal to the thread, main, ten times a second. The signal ends a system call that the
+ * C code made, and its handler, which is Python code, runs as soon as the C code returns or asks for signals, as a long
+ * match of the module re does. At `ends_in` it writes what is known and ends the process.
  *
  * A thread that never needs the GIL. It takes no lock but its mutex, which is held for a few instructions.
  */
@@ -24,8 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* LEAST: what comes before the end in any case. If the process was stopped (SIGSTOP), both times may be over when it goes on, and Python
- * code is to have its chance first. */
+/* LEAST: what comes before the end in any case. If the process was stopped (SIGSTOP), both times may be over when it
+ * goes on, and Python code is to have its chance first. */
 enum { BETWEEN = 100000000, LEAST = 10, SECOND = 1000000000 };
 
 static struct deadman {
@@ -48,7 +48,8 @@ static int64_t clock_now(void)
     return t.tv_sec * (int64_t)SECOND + t.tv_nsec;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------------------------------------------------
+ * */
 
 static void put_bytes(int fd, const char *text, size_t size)
 {
@@ -66,7 +67,7 @@ static void put_text(int fd, const char *text)
     put_bytes(fd, text, strlen(text));
 }
 
-/* What the test has written, where that is captured: in a file that has no name any more. */
+/* The test's output, where that is captured: in a file that has no name any more. */
 static void put_captured(int fd, int captured, const char *title)
 {
     char path[32], piece[4096];
@@ -99,9 +100,10 @@ static _Noreturn void end_process(const struct deadman *d)
     _exit(d->status);
 }
 
-/* ---- the thread --------------------------------------------------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------------------------------------------------
+ * */
 
-/* What is to be done now. Returns when to look again. */
+/* Does the step that is due now. Returns the time of the next one. */
 static int64_t look(struct deadman *d)
 {
     int64_t at = clock_now();
@@ -154,7 +156,8 @@ static int start(void)
     return 0;
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------ */
+/* ---- methods ------------------------------------------------------------------------------------------------------
+ * */
 
 static int64_t in_seconds(double seconds)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What module.c collects: the methods, each in the file that has its name, and what is made once. */
+/* The parts that module.c collects: the methods, each in the file that has its name, and objects that are made once. */
 #ifndef BP_MODULE_H
 #define BP_MODULE_H
 

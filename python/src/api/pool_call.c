@@ -2,8 +2,9 @@
 /*
  * Calls that the package passes to a pool's workers: those of bough.ThreadPoolExecutor and of bough.to_thread().
  *
- * A Call is a work item, or the function of one. It is called once. Another thread may interrupt it, before it begins and while
- * it runs: that thread sets `asked` and then reads the handle; the call publishes its handle and then reads `asked`.
+ * A Call is a work item, or the function of one. It is called once. Another thread may interrupt it, before it begins
+ * and while it runs: that thread sets `asked` and then reads the handle; the call publishes its handle and then reads
+ * `asked`.
  */
 #include "base/base.h"
 #include "base/object.h"
@@ -162,7 +163,8 @@ static PyObject *call(PyObject *self, PyObject *no_args, PyObject *no_keywords)
     return begin_call((struct bp_call *)self);
 }
 
-/* ---- a work item ----------------------------------------------------------------------------------------------------------- */
+/* ---- a work item
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* From 3.14 on a worker has a context, which calls (function, args, kwargs). */
 static int call_in(struct bp_call *c, PyObject *context)
@@ -217,7 +219,8 @@ static PyObject *run_item(PyObject *self, PyObject *const *args, Py_ssize_t coun
     struct bp_call *c = (struct bp_call *)self;
     PyObject *future = c->future;
     if (!future || !c->function)
-        return PyErr_SetString(PyExc_RuntimeError, "run() is called once, of a call that has a future"), NULL;
+        return PyErr_SetString(PyExc_RuntimeError, "run() must be called once, and only for a call that has a future"),
+               NULL;
     if (count > 0 && call_in(c, args[0]) != 0)
         return NULL;
     c->future = NULL;
@@ -229,7 +232,8 @@ static PyObject *run_item(PyObject *self, PyObject *const *args, Py_ssize_t coun
     Py_RETURN_NONE;
 }
 
-/* ---- from other threads ---------------------------------------------------------------------------------------------------- */
+/* ---- from other threads
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Whether it had not ended. One that has not begun ends as it begins. */
 static PyObject *interrupt(PyObject *self, PyObject *args)

@@ -24,7 +24,7 @@
 
 enum { EVENTS = 64 };
 
-/* What epoll reports: a thread by its identity, and the clock that is read before anything else. The bell has
+/* The data that epoll reports: a thread by its identity, and the clock that is read before anything else. The bell has
  * neither. */
 union event_data {
     struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all files use: text, errors, the calling code, and the end of the interpreter. */
+/* The parts that all files use: text, errors, the calling code, and the end of the interpreter. */
 #ifndef BP_BASE_H
 #define BP_BASE_H
 
@@ -16,8 +16,8 @@ PyObject *bp_load(const char *file, const char *name);
 /* Convert text for the library. `*utf8` is valid as long as the returned object: a new reference. NULL with an
  * exception. */
 PyObject *bp_for_library(PyObject *text, const char **utf8);
-/* Text of the library's: names and reasons may come from the kernel or from C code, and contain any bytes. Those that are
- * not UTF-8 are replaced. NULL with MemoryError. */
+/* Text of the library's: names and reasons may come from the kernel or from C code, and contain any bytes. Those that
+ * are not UTF-8 are replaced. NULL with MemoryError. */
 PyObject *bp_text(const char *utf8);
 /* Is the keyword argument this one? */
 bool bp_is_keyword(PyObject *keyword, const char *name);
@@ -55,7 +55,8 @@ void bp_window_passed(const char *name);
 const char *bp_caller(int *line);
 /* The flags of its code (CO_COROUTINE and the like). */
 int bp_caller_flags(void);
-/* "File ..., line ..., in ...": where a thread stands that keeps the GIL, for another one that can't have it. The process is to end. */
+/* "File ..., line ..., in ...": where a thread stands that keeps the GIL, for another one that can't have it. The
+ * process is to end. */
 bool bp_innermost_line(const PyThreadState *ts, char *text, size_t size);
 
 /* ---- count.c -------------------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the types of branches and children have in common. */
+/* The parts that the types of branches and children have in common. */
 #include "base/object.h"
 
 /* ---- attributes that are created at their first use ------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the types of branches and children have in common. Their classes are Python code's, which derives from them. */
+/* The parts that the types of branches and children have in common. Their classes are Python code's, which derives from
+ * them. */
 #ifndef BP_OBJECT_H
 #define BP_OBJECT_H
 

@@ -74,7 +74,7 @@ struct bp_wait {
     bool in_readline;
 };
 
-/* What the thread is to raise, and what it has raised. */
+/* Exceptions that the thread is to raise, and the records that it has raised. */
 struct bp_exceptions {
     PyObject *posted;                /* by raise_exc(), not raised yet; NULL */
     bool raised;                     /* whether any exception of an interrupt was raised since its work began */
@@ -106,7 +106,7 @@ struct bp_open_regions {
     bool disabled;           /* the thread was started disabled: only allow regions admit interrupts */
 };
 
-/* What the thread has to raise, as the async thread sees it: delivery.c. */
+/* The interrupt that the thread has to raise, as the async thread sees it: delivery.c. */
 struct bp_due {
     bool is_set;             /* `event_fd` was readable when last checked */
     struct bp_raised record; /* that was pending then */

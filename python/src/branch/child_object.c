@@ -2,8 +2,8 @@
 /*
  * The object behind bough.Child: its function and its outcome. A child that succeeds needs no Python code but its
  * function's: it is added in child_add.c, and run in child.c. Everything else is in _child.py, whose class derives from
- * this one. What few children need (an Event for joining threads, a list of objects to close) is created at its first
- * use, to save memory with thousands of waiting children.
+ * this one. Parts that few children need (an Event for joining threads, a list of objects to close) are created at their
+ * first use, to save memory with thousands of waiting children.
  */
 #include "base/base.h"
 #include "base/object.h"

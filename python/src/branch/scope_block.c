@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a scope adds to a block when it is entered, while it is open, and when it is left.
+ * The steps that a scope adds to a block when it is entered, while it is open, and when it is left.
  */
 #include "base/base.h"
 #include "thread/thread.h"

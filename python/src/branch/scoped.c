@@ -17,7 +17,7 @@ struct scoped {
     PyObject *dict;                 /* __name__, __doc__, __wrapped__ and so on */
 };
 
-/* What the function returned; None if the scope has ended it. */
+/* The function's result; None if the scope has ended it. */
 static PyObject *result_of(struct bp_branch_object *o, PyObject *result)
 {
     PyObject *error = result ? Py_NewRef(Py_None) : bp_taken_exception();

@@ -78,7 +78,7 @@ bool bp_admits(const struct bp_thread *t)
 
 /* ---- the type ---------------------------------------------------------------------------------------------------- */
 
-/* What set_enable_io_interrupt() has changed, before its result is used in a `with`. */
+/* The setting before set_enable_io_interrupt(), until its result is used in a `with`. */
 struct switched {
     uint64_t thread;
     unsigned kinds_before;
