@@ -45,8 +45,10 @@ int64_t bo_service_tick(void);
 /* Called on an adopted thread at its end: end the branches that it has left open. (branch/end.c) */
 void bo_branches_end(struct bo_thread *t);
 /* In a forked child, with a new arena: remove the parent's children from its open branches. `self`: the forking thread;
- * NULL if bough does not know it. (branch/branch_fork.c) */
-void bo_branches_forked(struct bo_thread *self);
+ * NULL if bough does not know it, or there is no arena. `worker`: what runs the child that has forked; NULL: none has.
+ * `lost`: the thread had branches open, and they stayed in the parent. (branch/branch_fork.c) */
+struct bo_worker;
+void bo_branches_forked(struct bo_thread *self, struct bo_worker *worker, bool lost);
 
 /* ---- from a worker to its child (branch/child.c) ------------------------------------------------------ */
 

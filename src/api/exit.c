@@ -94,7 +94,7 @@ static bool is_other(const struct bo_thread *t, uint64_t w)
 /* Searches all slots once, starting at the slot of the thread found before. */
 static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
 {
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    uint32_t high = bo_threads_used();
     for (uint32_t n = 1; n < high; n++, from++) {
         struct bo_thread *t = bo_thread_at(from = from < high ? from : 1);
         BO_HOOK(slot_looked_at);

@@ -47,7 +47,7 @@ int bough_interrupt_all(const char *reason)
 {
     struct bough_event event = {.kind = BOUGH_STOP, .reason = reason, .flags = BOUGH_ALONE};
     int posted = 0;
-    uint32_t high = bo_arena.head ? bo_load_seq(&bo_arena.head->thread_high) : 0;
+    uint32_t high = bo_threads_used();
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         uint64_t w = bo_load_seq(&t->t.word);
@@ -228,7 +228,7 @@ int bough_clear_kind(bough_target target, enum bough_kind kind)
 
 bough_thread *bough_thread_of(pid_t tid)
 {
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    uint32_t high = bo_threads_used();
     for (uint32_t i = 1; i < high && tid > 0; i++) { /* a child that has not begun yet has 0 */
         const struct bo_thread *t = bo_thread_at(i);
         if (bo_load_relaxed(&t->tid) == tid && (bo_load_seq(&t->t.word) & BO_LIVE))

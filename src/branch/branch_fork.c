@@ -4,6 +4,7 @@
 #include "base/futex.h"
 #include "branch/child.h"
 #include "branch/branch_state.h"
+#include "branch/end.h"
 #include "branch/result.h"
 #include "branch/worker.h"
 #include "state/arena.h"
@@ -38,12 +39,13 @@ static void forget_branch(struct bo_branch *b)
 }
 
 /* The children of the branches on this stack live in the parent only: there is no thread to join here. */
-void bo_branches_forked(struct bo_thread *self)
+void bo_branches_forked(struct bo_thread *self, struct bo_worker *worker, bool lost)
 {
-    bo_workers_after_fork(self);
+    bo_workers_after_fork(worker);
     bo_ending_after_fork();
-    if (self && self->child)
-        bo_child_after_fork(self->child);
+    bo_branches_lost = lost;
+    if (worker)
+        bo_child_after_fork(worker->child);
     uint32_t index = self ? bo_load_relaxed(&self->top) : BO_NONE;
     for (; index != BO_NONE && index != BO_ROOT; index = bo_load_relaxed(&bo_branch_at(index)->outer))
         forget_branch(bo_branch_at(index));

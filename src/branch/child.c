@@ -378,6 +378,10 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
 {
     struct bo_thread *t = bo_self;
     BO_HOOK(child_ended);
+    if (bo_unlikely(!t || t->child != child)) { /* it has forked, and its slot stayed in the parent (thread/fork.h) */
+        destroy_resource(child);
+        return;
+    }
     bool was_cut = t->call.last_was_cut;
     bo_branch_end_forgotten(t, BO_NONE, "the end of its child");
     bo_level_end(t);

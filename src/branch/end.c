@@ -203,12 +203,22 @@ int bough_branch_end(bough_branch *branch)
     return end_branch(b, t);
 }
 
+BO_TLS bool bo_branches_lost;
+
+/* A block whose branch stayed in the parent has not succeeded. */
+static void leave_block(bough_branch *branch)
+{
+    static const struct bough_branch_options lost = {.variable = "a branch from before the fork"};
+    if (bough_branch_end(branch) == ESRCH && bo_branches_lost)
+        bo_ending_not_opened(&lost, ENOMEM);
+}
+
 /* The end of the block form: it leaves errno as the block has set it (rule 18). */
 void bough_leave_(bough_branch **branch)
 {
     int saved = errno;
     if (*branch)
-        bough_branch_end(*branch);
+        leave_block(*branch);
     errno = saved;
 }
 
@@ -219,7 +229,7 @@ void bough_leave_by_exception_(bough_branch **branch, const char *file, int line
     int saved = errno;
     if (*branch) {
         bo_failure_thrown(*branch, file, line, function);
-        bough_branch_end(*branch);
+        leave_block(*branch);
     }
     errno = saved;
 }

@@ -7,6 +7,8 @@
 #include "state/arena.h"
 
 /* Run fn(argument) when the branch has joined its children. 0; -1 with ENOMEM, ESRCH. [owner] */
+/* This thread's branches from before a fork stayed in the parent: the forked child has no memory for them. */
+extern BO_TLS bool bo_branches_lost;
 int bo_branch_at_end(bough_branch *branch, void (*fn)(void *), void *argument);
 
 /* Leave all branches that a thread has open, interrupted and joined, down to (not including) `until`; BO_NONE for

@@ -174,14 +174,14 @@ static bool origin_changed(const struct bo_worker *w)
     return memcmp(&now, &w->origin->traits, sizeof now) != 0;
 }
 
-void bo_workers_after_fork(struct bo_thread *self)
+void bo_workers_after_fork(struct bo_worker *forked)
 {
     bo_store_relaxed(&pool_lock.state, 0);
     worker_pool.next = worker_pool.prev = &worker_pool;
     workers_idle = 0;
     origins = NULL;
-    if (self && self->child)
-        self->worker->orphan = true;
+    if (forked)
+        forked->orphan = true;
 }
 
 /* ---- a worker's thread --------------------------------------------------------------------------------- */

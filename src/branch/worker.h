@@ -32,7 +32,8 @@ struct bo_worker *bo_worker_get(const struct bough_child_options *options);
 /* Return a worker to the pool unused. */
 void bo_worker_put(struct bo_worker *w);
 void bo_worker_start(struct bo_worker *w, struct bo_child *child);
-void bo_workers_after_fork(struct bo_thread *self);
+/* In a forked child. `forked`: what runs the child that has forked; NULL: none has. */
+void bo_workers_after_fork(struct bo_worker *forked);
 
 /* In branch/worker_reset.c; all act on the calling worker. */
 

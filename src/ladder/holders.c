@@ -168,7 +168,7 @@ void bo_find_place(const struct bo_target *target, const struct bo_record *r, ch
 unsigned bo_ladder_name(bool (*is_one)(const struct bo_thread *t, uint64_t word), char *text, size_t size)
 {
     struct bo_holders h = {0};
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    uint32_t high = bo_threads_used();
     for (uint32_t i = 1; i < high; i++) {
         const struct bo_thread *t = bo_thread_at(i);
         uint64_t w = bo_load_seq(&t->t.word);

@@ -86,12 +86,13 @@ static void trim_cores(const struct bo_arena *a)
 static void make_tables(char *p, uint32_t first_generation)
 {
     struct bo_arena *a = &bo_arena;
-    a->head = (void *)p;
     a->thread = (void *)(p + THREAD_AT);
     a->branch = (void *)(p + BRANCH_AT);
     a->record = (void *)(p + RECORD_AT);
-    make_header(a->head, first_generation);
+    make_header((void *)p, first_generation);
     make_root();
+    bo_signal_fence(); /* a thread that finds the header finds the rest */
+    a->head = (void *)p;
     trim_cores(a);
     atomic_thread_fence(memory_order_release);
     memcpy(a->head->magic, BO_ARENA_MAGIC, sizeof BO_ARENA_MAGIC);
@@ -107,12 +108,20 @@ static void make_mailbox(void)
     memcpy(m->magic, BO_MAIL_MAGIC, sizeof BO_MAIL_MAGIC);
 }
 
+/* A first generation for a child. Not 1, which the root's handle has in every process; very probably not one that the
+ * parent has used; and far from the maximum, where a slot's generations would start again. */
+static uint32_t another_generation(void)
+{
+    uint64_t mixed = ((uint64_t)bo_clock() ^ (uint64_t)getpid() << 32) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(mixed >> 34) | 1u << 24;
+}
+
 int bo_arena_init(void)
 {
     void *p = bo_map_new(NULL, SIZE);
     if (!p)
         return errno = ENOMEM, -1;
-    make_tables(p, 1);
+    make_tables(p, threads_known ? another_generation() : 1);
     make_mailbox();
     return 0;
 }
@@ -256,25 +265,20 @@ static void know(uint32_t threads, uint32_t branches)
     branches_known = larger(branches_known, branches);
 }
 
-/* A first generation for a child. Not 1, which the root's handle has in every process; very probably not one that the
- * parent has used; and far from the maximum, where a slot's generations would start again. */
-static uint32_t another_generation(void)
-{
-    uint64_t mixed = ((uint64_t)bo_clock() ^ (uint64_t)getpid() << 32) * 0x9e3779b97f4a7c15u;
-    return (uint32_t)(mixed >> 34) | 1u << 24;
-}
-
 void bo_arena_lend(bool begin)
 {
     (begin ? bo_map_lend : bo_map_take_back)(bo_arena.head, SIZE);
 }
 
-void bo_arena_drop(void)
+void bo_arena_drop(uint32_t threads, uint32_t branches)
 {
+    know(threads, branches);
+    bo_futex_after_fork();
     bo_map_lent();
-    munmap(bo_arena.head, SIZE);
+    if (bo_arena.head)
+        munmap(bo_arena.head, SIZE);
     bo_map_forget();
-    bo_arena.mail = NULL;
+    bo_arena = (struct bo_arena){0};
 }
 
 int bo_arena_renew(uint32_t threads, uint32_t branches)
@@ -284,7 +288,7 @@ int bo_arena_renew(uint32_t threads, uint32_t branches)
     bo_map_lent();
     void *p = bo_map_new(bo_arena.head, SIZE);
     if (!p)
-        return bo_arena_drop(), -1;
+        return bo_arena_drop(threads, branches), -1;
     make_tables(p, another_generation());
     make_mailbox();
     return 0;
@@ -310,8 +314,7 @@ uint64_t bo_branch_handle(const struct bo_branch *b)
 
 static bool is_known_slot(bool branch, uint32_t index)
 {
-    const struct bo_header *h = bo_arena.head;
-    return index < bo_load_acquire(branch ? &h->branch_high : &h->thread_high) ||
+    return index < (branch ? bo_branches_used() : bo_threads_used()) ||
            index < (branch ? branches_known : threads_known);
 }
 
@@ -319,9 +322,10 @@ struct bo_target *bo_target_of(uint64_t handle)
 {
     uint32_t index = bo_handle_index(handle);
     bool branch = bo_handle_is_branch(handle);
-    if ((handle & BO_HANDLE_TAG_MASK) != BO_HANDLE_TAG || index == BO_NONE || !bo_arena.thread ||
-        !is_known_slot(branch, index))
+    if ((handle & BO_HANDLE_TAG_MASK) != BO_HANDLE_TAG || index == BO_NONE || !is_known_slot(branch, index))
         return errno = EINVAL, NULL;
+    if (!bo_arena.head)
+        return errno = ESRCH, NULL; /* it stayed in the parent */
     return slot(branch, index);
 }
 

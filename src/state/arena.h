@@ -365,10 +365,21 @@ struct bo_arena {
 
 extern struct bo_arena bo_arena;
 
+/* How many slots of each sort were ever used: a scan ends here. 0: there is no arena, for lack of memory. */
+static inline uint32_t bo_threads_used(void)
+{
+    return bo_arena.head ? bo_load_seq(&bo_arena.head->thread_high) : 0;
+}
+static inline uint32_t bo_branches_used(void)
+{
+    return bo_arena.head ? bo_load_seq(&bo_arena.head->branch_high) : 0;
+}
+
 /* A checksum of the offsets of the fields that readers use: another build of the same version may have moved them. */
 uint32_t bo_arena_layout(void);
 
-/* Maps the arena and makes the root; once, before anything else. 0 or -1 with ENOMEM. */
+/* Map the arena and make the root, before anything else. 0 or -1 with ENOMEM: there is no arena, and this may be tried
+ * again. */
 int bo_arena_init(void);
 /* A free slot, its generation not LIVE yet; NULL with EAGAIN if the table is full. Lock-free, so that a
  * call in a signal handler can adopt. */
@@ -389,8 +400,8 @@ void bo_arena_lend(bool begin);
 /* In the child: map an empty arena, with the root. Its slots begin with generations that no handle of the parent has.
  * `threads` and `branches`: how many slots the parent had used. -1: there is no memory, and nothing is mapped there. */
 int bo_arena_renew(uint32_t threads, uint32_t branches);
-/* Continue without an arena: the child must not use its parent's. */
-void bo_arena_drop(void);
+/* Continue without an arena, until bo_arena_init() makes one: the child must not use its parent's. */
+void bo_arena_drop(uint32_t threads, uint32_t branches);
 /* Mark a slot that was copied into the new arena as used. */
 void bo_arena_occupy(const struct bo_target *t);
 

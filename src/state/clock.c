@@ -31,5 +31,6 @@ void bo_notice_standstill(int64_t expected)
 
 void bo_clock_after_fork(void)
 {
-    bo_store_relaxed(&bo_arena.head->stood_still, bo_load_relaxed(&stood_still));
+    if (bo_arena.head)
+        bo_store_relaxed(&bo_arena.head->stood_still, bo_load_relaxed(&stood_still));
 }

@@ -90,7 +90,7 @@ static uint64_t branch_around(const struct bo_branch *b)
 
 static void record_branches(void)
 {
-    uint32_t high = bo_load_seq(&bo_arena.head->branch_high);
+    uint32_t high = bo_branches_used();
     for (uint32_t i = BO_ROOT + 1; i < high; i++) {
         const struct bo_branch *b = bo_branch_at(i);
         uint64_t w = bo_load_seq(&b->t.word);
@@ -106,7 +106,7 @@ void bo_switch_recording(bool on)
     struct bo_trace_thread as;
     if (on)
         record_branches();
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    uint32_t high = bo_threads_used();
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
         bo_store_seq(&t->call.recorded, on);

@@ -147,7 +147,7 @@ void bo_scan_begin(struct bo_scan *s, const struct bo_target *target)
         if (outermost != BO_NONE)
             scan_branch(s, bo_branch_at(outermost));
     }
-    s->high = bo_load_seq(&bo_arena.head->thread_high);
+    s->high = bo_threads_used();
 }
 
 /* The next candidate slot; BO_NONE: there is no more. */

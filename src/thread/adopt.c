@@ -8,9 +8,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/hook.h"
 #include "base/mask.h"
+#include "base/raw.h"
 #include "state/generation.h"
 #include "state/log.h"
 #include "thread/fork.h"
@@ -27,6 +29,7 @@
 
 pthread_key_t bo_at_thread_end;
 static int init_error;
+static _Atomic pid_t setting_up; /* the process whose thread is setting the library up */
 
 /* ---- adoption ---------------------------------------------------------------------------------------- */
 
@@ -164,15 +167,6 @@ int bough_set_name(const char *name)
 
 /* ---- init -------------------------------------------------------------------------------------------- */
 
-static int init(void)
-{
-    bo_store_relaxed(&bo_pid, getpid());
-    if (bo_arena_init() != 0 || bo_wake_signal_init() != 0)
-        return errno;
-    int error = pthread_key_create(&bo_at_thread_end, bo_thread_ends);
-    return error ? error : bo_fork_init();
-}
-
 /* A program is not stopped because it can't be recorded. */
 static void record_by_environment(void)
 {
@@ -183,18 +177,51 @@ static void record_by_environment(void)
         bo_switch_recording(true);
 }
 
-/* At load, because a later first use may be in a signal handler. */
+/* What outlasts an arena that a forked child could not have. */
+static int install_library(void)
+{
+    if (bo_wake_signal_init() != 0)
+        return errno;
+    int error = pthread_key_create(&bo_at_thread_end, bo_thread_ends);
+    return error ? error : bo_fork_init();
+}
+
+static int init(void)
+{
+    static bool installed;
+    bo_store_relaxed(&bo_pid, getpid());
+    if (bo_arena_init() != 0)
+        return errno;
+    if (installed)
+        return bo_fork_catch_up(), 0;
+    installed = true;
+    int error = install_library();
+    if (!error)
+        record_by_environment();
+    return error;
+}
+
+/* No lock: a forked child might find it held for ever. A thread that comes while another one is here has to try
+ * again. */
+static int set_up(void)
+{
+    pid_t none = bo_load_seq(&setting_up), here = (pid_t)bo_raw0(SYS_getpid);
+    if (none == here || !bo_cas_seq(&setting_up, &none, here))
+        return ENOMEM;
+    int error = bo_arena.head ? init_error : (init_error = init());
+    bo_store_seq(&setting_up, 0);
+    return error;
+}
+
+/* At load, because a later first use may be in a signal handler; and again at each use until there is memory. */
 __attribute__((constructor)) static void init_at_load(void)
 {
-    if (bo_arena.thread)
-        return;
-    init_error = init();
-    if (!init_error)
-        record_by_environment();
+    if (!bo_arena.head)
+        set_up();
 }
 
 int bo_init(void)
 {
-    init_at_load();
-    return init_error ? (errno = init_error, -1) : 0;
+    int error = bo_likely(bo_arena.head != NULL) ? init_error : set_up();
+    return error ? (errno = error, -1) : 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/raw.h"
 #include "state/arena.h"
+#include "state/clock.h"
 #include "state/current.h"
 #include "state/reach.h"
 #include "thread/level.h"
@@ -34,17 +35,26 @@ struct branch_copy {
 };
 
 /*
+ * What needs no memory of the moment.
+ *
  *   seq              record numbers continue, because the thread's delivered and suppressed records are known by them
  *   threads, branches  how many slots the parent has used: handles up to these are stale
- *   has_thread       the forking thread is known to bough
+ *   worker           runs the child that the forking thread is; NULL: it is none
+ *   in_branch        the forking thread has a branch open
  */
-struct copy {
-    size_t size;
+struct basics {
     uint64_t seq;
     uint32_t threads, branches;
-    bool has_thread;
     struct serials root;
     struct bo_ladder_cells ladder; /* the root's */
+    struct bo_worker *worker;
+    bool in_branch;
+};
+
+/* `has_thread`: the forking thread is known to bough. */
+struct copy {
+    size_t size;
+    bool has_thread;
     struct bo_thread thread;
     struct serials serials;
     uint32_t branch_count;
@@ -52,8 +62,12 @@ struct copy {
 };
 
 /* One for each forking thread. A signal handler can't fork in between: signals are blocked. */
-static BO_TLS struct copy *copy;
+static BO_TLS struct copy *copy; /* NULL: there is no memory for it */
+static BO_TLS struct basics basics;
+static BO_TLS bool lent; /* there is an arena, and the child inherits it */
 static BO_TLS uint64_t mask;
+
+static struct basics owed; /* in a child without an arena: of the fork, for an arena that is made later */
 
 /* Posters may write to it meanwhile, in whole words. The child ignores whatever they post. */
 __attribute__((no_sanitize("thread"))) static void copy_words(void *to, const void *from, size_t size)
@@ -101,6 +115,18 @@ static void copy_thread(struct copy *c, const struct bo_thread *t)
     }
 }
 
+static void copy_basics(struct basics *to, const struct bo_thread *t)
+{
+    const struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
+    to->seq = bo_load_seq(&bo_arena.head->seq);
+    to->threads = bo_threads_used();
+    to->branches = bo_branches_used();
+    copy_serials(&to->root, root);
+    copy_words(&to->ladder, &root->ladder, sizeof to->ladder);
+    to->worker = t && t->child ? t->worker : NULL;
+    to->in_branch = t && bo_load_relaxed(&t->top) != BO_NONE;
+}
+
 /* Not by malloc(), whose lock this thread may hold, because fork() is allowed in a signal handler. */
 static struct copy *copy_new(const struct bo_thread *t)
 {
@@ -110,13 +136,8 @@ static struct copy *copy_new(const struct bo_thread *t)
     if (c == MAP_FAILED)
         return NULL;
     c->size = size;
-    c->seq = bo_load_seq(&bo_arena.head->seq);
-    c->threads = bo_load_seq(&bo_arena.head->thread_high);
-    c->branches = bo_load_seq(&bo_arena.head->branch_high);
     c->has_thread = t != NULL;
     c->branch_count = count;
-    copy_serials(&c->root, &bo_branch_at(BO_ROOT)->t);
-    copy_words(&c->ladder, &bo_branch_at(BO_ROOT)->t.ladder, sizeof c->ladder);
     if (t)
         copy_thread(c, t);
     return c;
@@ -154,9 +175,6 @@ static void copy_target(struct bo_target *to, const void *from, size_t size, con
 
 static void put_copy(const struct copy *c)
 {
-    bo_store_relaxed(&bo_arena.head->seq, c->seq);
-    put_serials(&bo_branch_at(BO_ROOT)->t, &c->root);
-    copy_words(&bo_branch_at(BO_ROOT)->t.ladder, &c->ladder, sizeof c->ladder);
     if (!c->has_thread)
         return;
     copy_target(&bo_thread_at(c->thread.t.index)->t, &c->thread, sizeof c->thread, &c->serials);
@@ -194,26 +212,48 @@ static void reset_forked_thread(struct bo_thread *t)
     bo_level_recompute(t);
 }
 
-/* If there is no memory for it, this process has no arena, like a process that was made without fork handlers. */
+/* The root has the same handle in each process. */
+static void put_basics(const struct basics *from)
+{
+    struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
+    bo_store_relaxed(&bo_arena.head->seq, from->seq);
+    put_serials(root, &from->root);
+    copy_words(&root->ladder, &from->ladder, sizeof from->ladder);
+}
+
+void bo_fork_catch_up(void)
+{
+    put_basics(&owed);
+    forget_posts(&bo_branch_at(BO_ROOT)->t);
+    bo_clock_after_fork();
+}
+
+/* If there is no memory for it, this process has no arena until the library's next use, and no thread that bough
+ * knows. */
 static bool renewed(const struct copy *c)
 {
-    if (c)
-        return bo_arena_renew(c->threads, c->branches) == 0;
-    bo_arena_drop();
+    if (c && bo_arena_renew(basics.threads, basics.branches) == 0)
+        return true;
+    bo_arena_drop(basics.threads, basics.branches);
+    if (lent)
+        owed = basics;
+    bo_trace_thread_gone();
+    bo_turn_away();
     return false;
 }
 
 static void restart_from(const struct copy *c)
 {
-    if (!renewed(c))
-        return;
-    put_copy(c);
+    bool has_arena = renewed(c);
+    if (has_arena)
+        put_basics(&basics), put_copy(c);
     bo_ticker_after_fork();
     bo_strangers_after_fork();
     bo_last_thread_after_fork(bo_self != NULL);
     bo_pace_after_fork(bo_self);
-    forget_posts(&bo_branch_at(BO_ROOT)->t);
-    bo_branches_forked(bo_self);
+    if (has_arena)
+        forget_posts(&bo_branch_at(BO_ROOT)->t);
+    bo_branches_forked(bo_self, lent ? basics.worker : NULL, lent && basics.in_branch && !has_arena);
     if (bo_self)
         reset_forked_thread(bo_self);
 }
@@ -226,6 +266,10 @@ static void copy_before_fork(void)
     uint64_t before = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof before);
     mask = before; /* only now: before this, a signal handler may have forked and set it */
+    lent = bo_arena.head != NULL;
+    if (!lent)
+        return;
+    copy_basics(&basics, bo_self);
     copy = copy_new(bo_self);
     bo_arena_lend(true);
 }
@@ -239,7 +283,8 @@ static void back(void)
 
 static void in_parent(void)
 {
-    bo_arena_lend(false);
+    if (lent)
+        bo_arena_lend(false);
     back();
 }
 

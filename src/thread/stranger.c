@@ -79,7 +79,7 @@ void bo_stranger_release(struct bo_thread *t)
 /* The next slot of this thread from *i on, without the slot `except`. NULL: there is no more. */
 struct bo_thread *bo_stranger_next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word)
 {
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    uint32_t high = bo_threads_used();
     for (; *i < high; (*i)++) {
         struct bo_thread *t = bo_thread_at(*i);
         *word = bo_load_seq(&t->t.word);

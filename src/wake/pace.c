@@ -63,7 +63,7 @@ static void take_place_from(struct bo_thread *t)
 
 static struct bo_thread *next_put_off(void)
 {
-    uint32_t high = bo_load_seq(&bo_arena.head->thread_high);
+    uint32_t high = bo_threads_used();
     for (uint32_t looked = 1; looked < high && bo_load_seq(&bo_pace_waiting); looked++) {
         struct bo_thread *t = bo_thread_at(1 + bo_add_relaxed(&cursor, 1) % (high - 1));
         if (bo_load_relaxed(&t->t.put_off) && bo_swap_seq(&t->t.put_off, 0)) {

@@ -355,7 +355,6 @@ void bo_ticker_after_fork(void)
     bo_store_relaxed(&ticker_awaited, 0);
     bo_clock_after_fork();
     bo_store_relaxed(&ticker_state, NOT_RUNNING);
-    bo_store_relaxed(&bo_arena.head->ticker, 0);
     bo_store_relaxed(&work, BO_NONE);
     bo_store_relaxed(&ticker_starting.state, 0);
     bo_timer_heap_clear();
