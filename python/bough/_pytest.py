@@ -190,7 +190,12 @@ def begin(item, when, limit, grace):
         _phases.append(phase)
         wakes = phase.next < _wakes_at
     if wakes:
-        ring()
+        try:
+            ring()
+        except BaseException:  # nothing watches the phase, so it does not run
+            with _bough.critical_section(60.0), _lock:
+                _phases.remove(phase)
+            raise
     phase.set_deadman()
     return phase
 
@@ -242,7 +247,11 @@ def ring():
     global _is_watched
     if not _is_watched:
         _is_watched = True
-        start_new_thread(watch, ())
+        try:
+            start_new_thread(watch, ())
+        except BaseException:  # the next limit tries again
+            _is_watched = False
+            raise
     with suppress(RuntimeError):  # it was released before
         _bell.release()
 

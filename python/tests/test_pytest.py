@@ -290,6 +290,35 @@ class Limits(unittest.TestCase):
                 self.assertIn(message, self.run_.outcome(f"test_{i}")[2])
 
 
+# No thread has room for such a stack.
+UNWATCHED = """
+    threading.stack_size(1 << 47)
+
+    @pytest.mark.bough_timeout(ENOUGH)
+    def test_has_no_watcher():
+        pass
+
+    def test_gives_room():
+        threading.stack_size(0)
+
+    @pytest.mark.bough_timeout(SHORT)
+    def test_after():
+        time.sleep(20)
+    """
+
+
+@needs("pytest")
+class Unwatched(unittest.TestCase):
+    """fixed bug: if no thread could be started for one limit, no later limit was watched"""
+
+    def test_next_limit_is_watched(self):
+        run = Run(UNWATCHED).end()
+        self.assertEqual(run.outcome("test_has_no_watcher")[0], "error", str(run))
+        self.assertIn("can't start new thread", run.outcome("test_has_no_watcher")[2])
+        self.assertEqual(run.outcome("test_after")[0], "failure", str(run))
+        self.assertIn("Timeout", run.outcome("test_after")[1])
+
+
 STUCK = """
     def test_before():
         assert 0, "before"
