@@ -22,6 +22,7 @@
     X(settling)        /* a word was loaded, and the records are not looked at yet */             \
     X(region_left)     /* a region's level is no longer in force, a wake for it may come */       \
     X(freeze_claimed)  /* a thread is about to stand still, and does not do so yet */             \
+    X(freeze_late)     /* a thread has not stood still in time, it is still asked to */           \
     X(adopts_itself)   /* a thread found no slot made for it, and publishes one next */           \
     X(stranger_made)   /* another thread's slot is published, its own is not looked for yet */    \
     X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */       \

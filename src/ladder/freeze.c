@@ -174,6 +174,15 @@ static void ask_to_freeze(struct bo_thread *t, uint32_t generation)
     bo_cas_seq(&t->freeze.state, &seen, make_freeze(generation, ASKED));
 }
 
+/* A thread that has ended meanwhile hinders nothing. */
+static enum bo_freezing give_freeze_up(struct bo_thread *t, uint32_t generation)
+{
+    BO_HOOK(freeze_late);
+    if (!bo_freeze_withdraw(t, generation))
+        return BO_FREEZE_ASKED;
+    return bo_target_is(&t->t, generation) ? BO_NOT_SAFE : BO_GONE;
+}
+
 enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char **why)
 {
     *why = "";
@@ -188,7 +197,7 @@ enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char 
     *why = obstacle(t);
     if (bo_now() - bo_load_relaxed(&t->freeze.asked_at) < BO_FREEZE_PATIENCE)
         return BO_FREEZE_ASKED;
-    return bo_freeze_withdraw(t, generation) ? BO_NOT_SAFE : BO_FREEZE_ASKED;
+    return give_freeze_up(t, generation);
 }
 
 bool bo_freeze_withdraw(struct bo_thread *t, uint32_t generation)

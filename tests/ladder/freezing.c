@@ -372,6 +372,34 @@ TEST_LIMIT(racing_requests_freeze_no_thread_at_an_unsafe_place_and_interrupt_no_
     CHECK(frozen > 0);
 }
 
+/* ---- at its end -------------------------------------------------------------------------------------------------- */
+
+static struct subject ending;
+
+static void *waits_to_end(void *argument)
+{
+    struct subject *s = argument;
+    subject_known(s);
+    t_gate_wait(&s->leave);
+    return NULL;
+}
+
+__attribute__((unused)) static void let_it_end(void)
+{
+    subject_end(&ending);
+}
+
+/* Fixed race: rung 4 was reported as unsafe because of a thread that had ended. */
+TEST(a_thread_that_ends_before_its_request_is_withdrawn_is_gone)
+{
+    const char *why;
+    NEED_HOOKS();
+    subject_start(&ending, waits_to_end);
+    post_stop(ending.self);
+    bo_hook_freeze_late = let_it_end;
+    CHECK_EQ(freeze(ending.self, &why), BO_GONE);
+}
+
 /* ---- in the middle of a post ------------------------------------------------------------------------------------- */
 
 struct posting {
