@@ -17,7 +17,7 @@ stays = ("anon_inode:*event*",)
 
 
 def of_pools():
-    return [name for name in bough.report()["replaced"] if name.startswith(("concurrent.", "multiprocessing."))]
+    return [name for name in bough.report()["replaced"] if name.startswith(("concurrent.", "multiprocessing.pool."))]
 
 
 class Plain(unittest.TestCase):
