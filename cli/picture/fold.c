@@ -216,3 +216,30 @@ bool picture_fold(struct picture *p)
     pass_rows_down(p);
     return true;
 }
+
+/* ---- rows of things --------------------------------------------------------------------------------------------------------- */
+
+int row_of_thread(const struct picture *p, int thread)
+{
+    int node = node_of_thread(p, thread);
+    return node >= 0 ? p->nodes[node].row : TRACE_NONE;
+}
+
+int row_of_branch(const struct picture *p, int branch)
+{
+    int node = node_of_branch(p, branch);
+    return node >= 0 ? p->nodes[node].row : TRACE_NONE;
+}
+
+int row_of_process(const struct picture *p, int process)
+{
+    int node = node_of_process(p, process);
+    return node >= 0 ? p->nodes[node].row : TRACE_NONE;
+}
+
+int row_of_target(const struct picture *p, const struct trace_event *e)
+{
+    if (e->target_thread >= 0)
+        return row_of_thread(p, e->target_thread);
+    return e->target_branch >= 0 ? row_of_branch(p, e->target_branch) : row_of_process(p, e->process);
+}

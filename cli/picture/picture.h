@@ -7,9 +7,11 @@
  *      bars.c       calls, sections and waits, in lines so that none covers another
  *      incidents.c  interrupts from post to end, with their rungs; arrows; marks
  *      place.c      the place of each row
- *      svg.c, svg_rows.c, svg_frame.c   the drawing
+ *      svg.c, svg_rows.c, svg_parts.c, frame.c   the drawing
  *      html.c       the same drawing in a page with zoom, search and folding
  *      events.c     no drawing, but the trace events that Perfetto reads
+ *
+ * Parts share the scale of time (times.c) and the measures of a row (svg_measures.c).
  *
  * All times in a struct picture are within its window. A picture refers to the recording, which it does not change.
  */

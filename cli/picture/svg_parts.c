@@ -182,11 +182,6 @@ static void put_incident_title(FILE *out, const struct picture *p, const struct 
     fputs("</title>", out);
 }
 
-int height_of_step(int rung)
-{
-    return STEP_LEAST + (rung - 1) * 7 / 5;
-}
-
 static void put_step(FILE *out, const struct picture *p, const struct incident *i, int s, int bottom, const char *label)
 {
     int64_t at = i->steps[s].at, until = s + 1 < i->n_steps ? i->steps[s + 1].at : i->until;

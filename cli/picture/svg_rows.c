@@ -4,21 +4,6 @@
 #include "label.h"
 #include "svg.h"
 
-int y_of_marks(const struct row *row)
-{
-    return ROW_PADDING + (row->kind == ROW_PROCESS ? 2 : 0);
-}
-
-int y_of_bars(const struct row *row)
-{
-    return y_of_marks(row) + (row->has_marks ? MARK_LINE : 0);
-}
-
-int y_of_incidents(const struct row *row)
-{
-    return y_of_bars(row) + (row->bar_lines ? row->bar_lines : 1) * BAR_LINE;
-}
-
 /* ---- bars ---------------------------------------------------------------------------------------------------------------------- */
 
 static const char *const classes[] = {"call", "section", "gil", "scope", "branch"};
