@@ -1,33 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* One reading of the process. */
-#define _GNU_SOURCE
-#include <time.h>
 #include "top.h"
 
 enum { LOOK_EVERY = 10 };      /* frames: for what changes seldom, and is expensive */
 enum { LINES_AT_ONCE = 1000 }; /* of so many threads the Python lines are read in a frame: about 8 ms */
-
-static int64_t clock_of(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-int64_t top_clock(void)
-{
-    return clock_of(CLOCK_MONOTONIC);
-}
-
-int64_t top_processor_time(void)
-{
-    return clock_of(CLOCK_THREAD_CPUTIME_ID);
-}
-
-const struct node *top_selected(const struct top *t)
-{
-    return t->cursor < t->rows.count ? t->rows.row[t->cursor].node : NULL;
-}
 
 /* Of the first thread that can be asked: a signal stops all of them. */
 static bool is_stopped(const struct arena *a)

@@ -7,33 +7,6 @@
 #include "../text.h"
 #include "draw.h"
 
-unsigned draw_colour(int pair)
-{
-    return has_colors() && is_colour_wanted() ? (unsigned)COLOR_PAIR(pair) : 0;
-}
-
-/* ---- how the lines are shared --------------------------------------------------------------------------------------- */
-
-struct screen {
-    int head; /* lines before the titles */
-    int rows, pane;
-};
-
-static struct screen screen_of(const struct top *t)
-{
-    struct screen l = {.head = LINES >= 8 ? 2 : 1};
-    int area = LINES - l.head - 2;
-    if (t->pane)
-        l.pane = t->pane == HELP_PANE || LINES < 12 ? area : area / 2;
-    l.rows = area - l.pane;
-    return l;
-}
-
-int draw_room(const struct top *t)
-{
-    return screen_of(t).rows;
-}
-
 /* ---- the head -------------------------------------------------------------------------------------------------------- */
 
 static void draw_summary(struct top *t)
@@ -196,7 +169,7 @@ void draw_all(struct top *t)
         refresh();
         return;
     }
-    struct screen l = screen_of(t);
+    struct screen_lines l = screen_of(t);
     erase();
     draw_summary(t);
     if (l.head > 1)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts that draw.c, cells.c and panes.c share. All text goes through a sink; text of the process, by put_text().
- * */
+/* The parts that screen.c, draw.c, cells.c and panes.c share. All text goes through a sink; text of the process, by
+ * put_text(). */
 #ifndef CLI_TOP_DRAW_H
 #define CLI_TOP_DRAW_H
 
@@ -26,6 +26,13 @@ void sink_drop(struct sink *s);
 
 /* An attribute: the colour, or 0 where there is none. */
 unsigned draw_colour(int pair);
+
+/* How the lines of the screen are shared. */
+struct screen_lines {
+    int head; /* lines before the titles */
+    int rows, pane;
+};
+struct screen_lines screen_of(const struct top *t);
 
 /* One line for all rows: the names of the columns. */
 void draw_titles(int line);

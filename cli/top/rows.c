@@ -214,3 +214,8 @@ void rows_build(struct top *t)
     if (t->cursor >= t->rows.count)
         t->cursor = t->rows.count ? t->rows.count - 1 : 0;
 }
+
+const struct node *top_selected(const struct top *t)
+{
+    return t->cursor < t->rows.count ? t->rows.row[t->cursor].node : NULL;
+}

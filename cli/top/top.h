@@ -143,9 +143,16 @@ struct top {
     bool leaving;
 };
 
+/* ---- clock.c */
+/* CLOCK_MONOTONIC, and the processor time of this thread, in ns. */
+int64_t top_clock(void);
+int64_t top_processor_time(void);
+
 /* ---- rows.c */
 /* Make the rows of the present tree, in the present order. */
 void rows_build(struct top *t);
+/* The node of the selected row; NULL: there is no row. */
+const struct node *top_selected(const struct top *t);
 /* Note the selected row, before the tree or the cursor changes. */
 void rows_remember(struct top *t);
 /* Whether the name, id, call or an incident contains the text, without regard to case. */
@@ -158,16 +165,13 @@ void fold_all(struct top *t);
 /* ---- collect.c */
 /* Read the process again. False: out of memory. */
 bool top_collect(struct top *t);
-/* CLOCK_MONOTONIC, and the processor time of this thread, in ns. */
-int64_t top_clock(void);
-int64_t top_processor_time(void);
-/* The node of the selected row; NULL: there is no row. */
-const struct node *top_selected(const struct top *t);
+
+/* ---- screen.c */
+/* How many rows are visible. */
+int draw_room(const struct top *t);
 
 /* ---- draw.c, panes.c: drawing with ncurses */
 void draw_all(struct top *t);
-/* How many rows are visible. */
-int draw_room(const struct top *t);
 void draw_pane(struct top *t, int line, int height);
 /* Print at most `width` columns of a line, and fill the rest with spaces. `text` was made harmless. */
 void draw_text(const char *text, int width);
