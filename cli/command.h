@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command's parts. A subcommand is a function like main() in a separate file, and a line in the table of
- * commands.c. It returns an exit status: 0, EXIT_FAILURE, or EXIT_USAGE through one of the functions below.
+ * The command's parts. A subcommand is a function like main() in a separate file, a line in the table of commands.c, and
+ * its help in usage.c. It returns an exit status: 0, EXIT_FAILURE, or EXIT_USAGE through one of the functions below.
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
@@ -22,11 +22,16 @@ int top_main(int argc, char **argv);
 int trace_main(int argc, char **argv);
 int tree_main(int argc, char **argv);
 
-/* Finds the subcommand and runs it. */
+/* Find the subcommand and run it. */
 int run_command(int argc, char **argv);
 
+/* ---- usage.c */
 /* Print a subcommand's help to standard output; NULL: the general help. Returns 0, or EXIT_USAGE for an unknown one. */
 int help(const char *command);
+/* Print the general help. Returns 0, or EXIT_USAGE if it is not for standard output. */
+int help_all(FILE *out);
+/* Report a subcommand that does not exist. Returns EXIT_USAGE. */
+int unknown_command(const char *command);
 /* Print a subcommand's usage to standard error. Returns EXIT_USAGE. */
 int misused(const char *command);
 /* The same with a sentence before it. */

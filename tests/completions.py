@@ -13,8 +13,8 @@ files = {"bash": root / "completions/bough", "zsh": root / "completions/_bough",
 
 
 def commands():
-    """name -> its options, as cli/commands.c describes them"""
-    table = (root / "cli/commands.c").read_text().split("commands[] = {")[1].split("\n};")[0]
+    """name -> its options, as cli/usage.c describes them"""
+    table = (root / "cli/usage.c").read_text().split("usages[] = {")[1].split("\n};")[0]
     parts = re.split(r'^    \{"(\w+)"', table, flags=re.M)[1:]
     return {name: set(re.findall(r"--(\w+)", text)) for name, text in zip(parts[::2], parts[1::2])}
 

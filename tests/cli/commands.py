@@ -15,6 +15,7 @@ import checks  # noqa: E402
 from hanging import Hanging, nodes  # noqa: E402
 
 bough, hung = sys.argv[1:]
+CLI = Path(__file__).resolve().parents[2] / "cli"
 
 
 def run(*arguments):
@@ -180,6 +181,23 @@ def failures():
     for arguments in (["help"], ["help", "tree"], ["tree", "--help"], ["--version"]):
         if run(*arguments).returncode != 0:
             yield f"{arguments}"
+
+
+def usage():
+    """each command is in the general help, describes itself, and shows its usage if it is used otherwise"""
+    names = re.findall(r"^  (\w+) ", run("help").stdout, re.M)
+    table = re.findall(r'\{"(\w+)", \w+_main\}', (CLI / "commands.c").read_text())
+    if sorted(names) != sorted([*table, "help"]):
+        yield f"{names} in the general help, {table} in cli/commands.c"
+    for name in table:
+        out = run(name, "--help")
+        if "has no ncurses" in out.stderr:
+            continue
+        if out.returncode or not out.stdout.startswith(f"usage: bough {name} "):
+            yield f"{name} --help: {out}"
+        out = run(name, "--nonsense")
+        if out.returncode != 2 or f"usage: bough {name} " not in out.stderr or out.stdout:
+            yield f"{name} --nonsense: {out}"
 
 
 def interrupt():
@@ -444,5 +462,5 @@ def escapes():
 
 
 checks.run([text, waiting, as_json, odd, strangers, idle, zombies, ps,
-            failures, interrupt, interrupt_one, interrupt_misnamed, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
+            failures, usage, interrupt, interrupt_one, interrupt_misnamed, interrupt_again, interrupt_asks, interrupt_by_id, interrupt_hung, dump, dump_json,
             locked, unsealed, escapes, closed])
