@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""symbols.py ROOT OBJECTS [NM]: which file of src/ needs which, by the symbols of the library's objects.
+"""symbols.py ROOT OBJECTS COMMAND [NM]: which file of src/ needs which, and of cli/, by the symbols of the objects.
 
-Includes do not show a function that is only declared (tests/layers.py reads those). OBJECTS is the folder in which meson has put
-the library's objects: thread/call.c is core_call.c.o there. A call upward is allowed if UPCALLS declares the function."""
+Includes do not show a function that is only declared (tests/layers.py reads those). OBJECTS and COMMAND are the folders in which
+meson has put the objects of the library and of the command: thread/call.c is thread_call.c.o there. In src/ a call upward is
+allowed if UPCALLS declares the function."""
 import collections
 import re
 import subprocess
@@ -12,24 +13,26 @@ from pathlib import Path
 import checks
 from layers import LAYERS, ORDER
 
-root, objects = Path(sys.argv[1]), Path(sys.argv[2])
-nm = sys.argv[3] if len(sys.argv) > 3 else "nm"
+root, objects, command = map(Path, sys.argv[1:4])
+nm = sys.argv[4] if len(sys.argv) > 4 else "nm"
 UPCALLS = "upcalls.h"
+# Files of cli/ that are built in place of others, where a library is missing -> those others.
+IN_PLACE_OF = {"top/none.c": {"top"}, "resolver_none.c": {"resolver.c", "confine.c"}}
 
 
 def folder(path):
     return path.split("/")[0]
 
 
-def symbols():
-    """The symbols that each object defines and needs: (file of src/) -> (set, set)."""
-    sources = {str(p.relative_to(root / "src")).replace("/", "_"): p for p in (root / "src").rglob("*.[cS]")}
+def symbols(top, objects):
+    """The symbols that each object defines and needs: file of the folder `top` -> (set, set)."""
+    sources = {str(p.relative_to(top)).replace("/", "_"): p for p in top.rglob("*.[cS]")}
     built = {str(p): sources[p.name.removesuffix(".o")] for p in objects.glob("*.o") if p.name.removesuffix(".o") in sources}
-    found = {str(p.relative_to(root / "src")): (set(), set()) for p in built.values()}
+    found = {str(p.relative_to(top)): (set(), set()) for p in built.values()}
     for line in subprocess.run([nm, "-A", *built], capture_output=True, text=True, check=True).stdout.splitlines():
         path, rest = line.split(":", 1)
         kind, name = rest.split()[-2:]
-        defined, needed = found[str(built[path].relative_to(root / "src"))]
+        defined, needed = found[str(built[path].relative_to(top))]
         if kind in "UwvN":
             needed.add(name)
         elif kind.isupper():
@@ -49,24 +52,36 @@ def declared():
     return upcalls
 
 
-SYMBOLS = symbols()
+SYMBOLS, COMMAND = symbols(root / "src", objects), symbols(root / "cli", command)
+
+
+def uses(by):
+    """Each use of another file's symbol: (file, file, name)."""
+    owner = {name: path for path, (defined, _) in by.items() for name in defined}
+    for path, (_, needed) in by.items():
+        for name in needed:
+            if owner.get(name, path) != path:
+                yield path, owner[name], name
 
 
 def edges():
     """(file, file) -> names; without the upcalls, which are returned apart: name -> [(file, file)]."""
-    by, upcalls = SYMBOLS, declared()
-    owner = {name: path for path, (defined, _) in by.items() for name in defined}
+    upcalls = declared()
     graph, upward = collections.defaultdict(set), collections.defaultdict(list)
-    for path, (_, needed) in by.items():
-        for name in needed:
-            other = owner.get(name)
-            if not other or other == path:
-                continue
-            if name in upcalls and ORDER.index(folder(other)) >= ORDER.index(folder(path)):
-                upward[name].append((path, other))
-            else:
-                graph[path, other].add(name)
+    for path, other, name in uses(SYMBOLS):
+        if name in upcalls and ORDER.index(folder(other)) >= ORDER.index(folder(path)):
+            upward[name].append((path, other))
+        else:
+            graph[path, other].add(name)
     return graph, upward
+
+
+def edges_of_command():
+    """(file, file) -> names."""
+    graph = collections.defaultdict(set)
+    for path, other, name in uses(COMMAND):
+        graph[path, other].add(name)
+    return graph
 
 
 def cycles(pairs):
@@ -105,7 +120,17 @@ def describe(cycle, graph):
             yield f"    {one} -> {other}: {', '.join(sorted(names)[:6])}"
 
 
+def between_folders(graph):
+    """The same with a folder in place of its files."""
+    folders = collections.defaultdict(set)
+    for (one, other), names in graph.items():
+        if folder(one) != folder(other):
+            folders[folder(one), folder(other)] |= names
+    return folders
+
+
 graph, upward = edges()
+command_graph = edges_of_command()
 
 
 def check_complete():
@@ -140,13 +165,49 @@ def check_files():
 
 def check_folders():
     """no folders depend on each other in a cycle"""
-    folders = collections.defaultdict(set)
-    for (one, other), names in graph.items():
-        if folder(one) != folder(other):
-            folders[folder(one), folder(other)] |= names
+    folders = between_folders(graph)
+    for cycle in cycles(folders):
+        yield from describe(cycle, folders)
+
+
+def replaced():
+    """The files of cli/ and the folders of it in whose place others are built."""
+    for one, others in IN_PLACE_OF.items():
+        yield from others if one in COMMAND else {one}
+
+
+def check_command_complete():
+    """each file of the command has an object, except those in whose place others are built"""
+    without = set(replaced())
+    for path in sorted((root / "cli").rglob("*.c")):
+        name = str(path.relative_to(root / "cli"))
+        if name not in COMMAND and not {name, folder(name)} & without:
+            yield f"cli/{name} has no object in {command}"
+
+
+def check_command():
+    """no files of the command depend on each other in a cycle"""
+    for cycle in cycles(command_graph):
+        yield from describe(cycle, command_graph)
+
+
+def check_command_folders():
+    """no folder of the command depends on a folder or another file of cli/ that depends on it"""
+    folders = between_folders(command_graph)
     for cycle in cycles(folders):
         yield from describe(cycle, folders)
 
 
 if __name__ == "__main__":
-    checks.run([check_complete, check_upward, check_upcalls, check_files, check_folders])
+    checks.run(
+        [
+            check_complete,
+            check_upward,
+            check_upcalls,
+            check_files,
+            check_folders,
+            check_command_complete,
+            check_command,
+            check_command_folders,
+        ]
+    )
