@@ -130,6 +130,7 @@ def details():
         t.wait(["DETAILS", '! stop "say', "critical region at", "budget 16 min", "pause()", "stack", "cli-hung+0x"])
         while "took too long" in t.text:  # the names, on a busy machine
             t.type("\r")
+            t.read(LIMIT)  # until then the screen has the last answer
             t.wait("stack")
         if symbols:
             t.wait("in is_critical at ")
