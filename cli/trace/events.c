@@ -115,7 +115,7 @@ static int thread_here(struct builder *b, struct place *p)
 {
     const struct bo_trace_chunk *c = p->copy->chunk;
     if (p->thread == TRACE_NONE)
-        p->thread = build_thread(b, p->process, 0, c->tid, build_text(b, c->name, sizeof c->name));
+        p->thread = build_thread(b, p->process, 0, bo_load_relaxed(&c->tid), build_text(b, c->name, sizeof c->name));
     return p->thread;
 }
 
@@ -124,7 +124,7 @@ static int thread_here(struct builder *b, struct place *p)
 static void begin_thread(struct builder *b, struct place *p, const struct unit *u)
 {
     bool known = u->extra & 1;
-    pid_t tid = known ? (pid_t)(u->at & 0x7fffffff) : p->copy->chunk->tid;
+    pid_t tid = known ? (pid_t)(u->at & 0x7fffffff) : bo_load_relaxed(&p->copy->chunk->tid);
     int i = handle_is_branch(u->a) || !u->a ? TRACE_NONE : build_thread(b, p->process, u->a, tid, kept(b, u->text));
     if (i == TRACE_NONE)
         return;
@@ -354,15 +354,16 @@ static void add_open(struct builder *b, struct place *p)
 static void begin_place(struct builder *b, struct place *p)
 {
     const struct bo_trace_chunk *c = p->copy->chunk;
-    p->process = c->process;
-    p->process_index = build_process(b, c->process, c->pid);
+    pid_t tid = bo_load_relaxed(&c->tid);
+    p->process = bo_load_relaxed(&c->process);
+    p->process_index = build_process(b, p->process, bo_load_relaxed(&c->pid));
     if (p->process_index == TRACE_NONE)
         return;
     if (c->thread && !handle_is_branch(c->thread))
-        p->thread = build_thread(b, c->process, c->thread, c->tid, build_text(b, c->name, sizeof c->name));
+        p->thread = build_thread(b, p->process, c->thread, tid, build_text(b, c->name, sizeof c->name));
     if (p->thread == TRACE_NONE || !c->branch || !handle_is_branch(c->branch) || handle_is_root(c->branch))
         return;
-    int branch = build_branch(b, c->process, c->branch, build_text(b, c->branch_name, sizeof c->branch_name));
+    int branch = build_branch(b, p->process, c->branch, build_text(b, c->branch_name, sizeof c->branch_name));
     b->trace->threads[p->thread].branch = branch;
 }
 

@@ -26,10 +26,12 @@ static int by_thread(const void *left, const void *right)
 {
     const struct chunk_copy *a = left, *b = right;
     const struct bo_trace_chunk *x = a->chunk, *y = b->chunk;
-    if (x->process != y->process)
-        return x->process < y->process ? -1 : 1;
-    if (x->tid != y->tid)
-        return x->tid < y->tid ? -1 : 1;
+    uint32_t in = bo_load_relaxed(&x->process), other_in = bo_load_relaxed(&y->process);
+    int tid = bo_load_relaxed(&x->tid), other_tid = bo_load_relaxed(&y->tid);
+    if (in != other_in)
+        return in < other_in ? -1 : 1;
+    if (tid != other_tid)
+        return tid < other_tid ? -1 : 1;
     if (x->before != y->before)
         return x->before < y->before ? -1 : 1;
     int64_t s = time_of(a), t = time_of(b);
@@ -115,6 +117,12 @@ static void find_end(struct trace *t, int64_t ended)
         t->ended = not_before(t->ended, t->processes[i].ended == TRACE_OPEN ? t->begun : t->processes[i].ended);
 }
 
+static bool is_of_one_thread(const struct bo_trace_chunk *x, const struct bo_trace_chunk *y)
+{
+    return bo_load_relaxed(&x->process) == bo_load_relaxed(&y->process) &&
+           bo_load_relaxed(&x->tid) == bo_load_relaxed(&y->tid);
+}
+
 /* Events are lost between two chunks of a thread that do not follow each other. */
 static void count_lost(struct builder *b)
 {
@@ -122,14 +130,14 @@ static void count_lost(struct builder *b)
     uint64_t expected = 0;
     for (size_t i = 0; i < all->count; i++) {
         const struct bo_trace_chunk *c = all->copy[i].chunk;
-        bool follows = i && all->copy[i - 1].chunk->process == c->process && all->copy[i - 1].chunk->tid == c->tid;
+        bool follows = i && is_of_one_thread(all->copy[i - 1].chunk, c);
         uint64_t events = 0;
         for (unsigned k = 0; k < BO_TRACE_UNITS; k++)
             events += chunks_has(&all->copy[i], k) && (bo_load_relaxed(&c->unit[k].field[0]) & 255) != BO_TRACE_TEXT;
         if (!follows)
             expected = 0;
         if (c->before > expected && c->thread && !handle_is_branch(c->thread)) {
-            int thread = build_thread(b, c->process, c->thread, c->tid, "");
+            int thread = build_thread(b, bo_load_relaxed(&c->process), c->thread, bo_load_relaxed(&c->tid), "");
             if (thread != TRACE_NONE)
                 b->trace->threads[thread].lost += c->before - expected;
         }

@@ -48,14 +48,15 @@ static uint64_t events_in(const struct bo_trace_chunk *c, uint32_t lap)
 }
 
 /* A thread that bough does not know, or a process that was killed, gives no chunk back. Ids mean something only in one
- * PID namespace. If an id was given to another thread meanwhile, the chunk stays unused. */
+ * PID namespace. If an id was given to another thread meanwhile, the chunk stays unused. If another thread takes the
+ * chunk meanwhile and stores other ids, the claim has another lap, and the caller's step fails. */
 static bool owner_is_gone(const struct bo_trace_chunk *c)
 {
-    int pid = c->pid, tid = c->tid;
-    if (c->pid_ns != bo_trace.pid_ns || pid <= 0 || tid <= 0)
+    int pid = bo_load_relaxed(&c->pid), tid = bo_load_relaxed(&c->tid);
+    if (bo_load_relaxed(&c->pid_ns) != bo_trace.pid_ns || pid <= 0 || tid <= 0)
         return false;
-    return c->process == bo_trace.process ? bo_raw3(SYS_tgkill, pid, tid, 0) == -ESRCH
-                                          : bo_raw2(SYS_kill, pid, 0) == -ESRCH;
+    return bo_load_relaxed(&c->process) == bo_trace.process ? bo_raw3(SYS_tgkill, pid, tid, 0) == -ESRCH
+                                                            : bo_raw2(SYS_kill, pid, 0) == -ESRCH;
 }
 
 /* Returns the chunk's new lap; 0: it is in use, or another thread took it. */
@@ -106,11 +107,11 @@ static void fill_header(struct bo_trace_chunk *c, const struct bo_trace_level *l
     bool has_name = me.handle && (*me.name || me.branch);
     if (!has_name)
         prctl(PR_GET_NAME, comm);
-    c->process = bo_trace.process;
-    c->pid = (int32_t)bo_raw0(SYS_getpid);
-    c->tid = (int32_t)bo_raw0(SYS_gettid);
+    bo_store_relaxed(&c->process, bo_trace.process); /* owner_is_gone() may load these at the same time */
+    bo_store_relaxed(&c->pid, (int32_t)bo_raw0(SYS_getpid));
+    bo_store_relaxed(&c->tid, (int32_t)bo_raw0(SYS_gettid));
+    bo_store_relaxed(&c->pid_ns, bo_trace.pid_ns);
     c->ordinal = l->ordinal;
-    c->pid_ns = bo_trace.pid_ns;
     c->before = l->events;
     c->thread = me.handle;
     c->branch = me.branch;

@@ -147,9 +147,10 @@ enum bo_trace_chunk_state { BO_TRACE_FREE, BO_TRACE_IN_USE, BO_TRACE_FULL };
 struct bo_trace_chunk {
     _Atomic uint64_t claim;
     _Atomic uint32_t filled;
-    uint32_t process;
-    int32_t pid, tid;
-    uint32_t ordinal, pid_ns;
+    _Atomic uint32_t process;
+    _Atomic int32_t pid, tid;
+    uint32_t ordinal;
+    _Atomic uint32_t pid_ns;
     uint64_t before;
     uint64_t thread, branch;
     struct bo_trace_open call;
