@@ -48,6 +48,7 @@
     X(silence_found)   /* on the ticker's thread: why a wake is not answered, not reported yet */ \
     X(thread_shown)    /* a dump knows a thread's name, and writes its line next */               \
     X(section_overrun) /* the ticker has ended a section's protection, it is not reported yet */  \
+    X(chunk_chosen)    /* a thread takes a chunk of the recording next, the recording may end */  \
     X(event_half)      /* an event's text is in the recording, its first unit is not yet */
 
 #if BO_HOOKS

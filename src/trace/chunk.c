@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include "base/clock.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "trace/file.h"
 #include "trace/recorder.h"
@@ -15,7 +16,8 @@
 enum { MOST_LOOKS = 64 };
 #define GIVES_UP_FOR BO_MS(10)
 
-struct bo_trace_recording bo_trace;
+static struct bo_trace_recording none;
+struct bo_trace_recording *_Atomic bo_trace_last = &none;
 _Atomic uint32_t bo_trace_on;
 
 static uint64_t claim_make(uint32_t lap, enum bo_trace_chunk_state state)
@@ -30,8 +32,9 @@ static uint32_t after(uint32_t lap)
 
 void bo_trace_lose(uint64_t events)
 {
-    if (events)
-        bo_add_relaxed(&bo_trace.head->lost, events);
+    struct bo_trace_head *head = bo_trace()->head;
+    if (events && head)
+        bo_add_relaxed(&head->lost, events);
 }
 
 /* ---- taking a chunk ---------------------------------------------------------------------------------------------- */
@@ -50,21 +53,21 @@ static uint64_t events_in(const struct bo_trace_chunk *c, uint32_t lap)
 /* A thread that bough does not know, or a process that was killed, gives no chunk back. Ids mean something only in one
  * PID namespace. If an id was given to another thread meanwhile, the chunk stays unused. If another thread takes the
  * chunk meanwhile and stores other ids, the claim has another lap, and the caller's step fails. */
-static bool owner_is_gone(const struct bo_trace_chunk *c)
+static bool owner_is_gone(const struct bo_trace_recording *r, const struct bo_trace_chunk *c)
 {
     int pid = bo_load_relaxed(&c->pid), tid = bo_load_relaxed(&c->tid);
-    if (bo_load_relaxed(&c->pid_ns) != bo_trace.pid_ns || pid <= 0 || tid <= 0)
+    if (bo_load_relaxed(&c->pid_ns) != r->pid_ns || pid <= 0 || tid <= 0)
         return false;
-    return bo_load_relaxed(&c->process) == bo_trace.process ? bo_raw3(SYS_tgkill, pid, tid, 0) == -ESRCH
-                                                            : bo_raw2(SYS_kill, pid, 0) == -ESRCH;
+    return bo_load_relaxed(&c->process) == r->process ? bo_raw3(SYS_tgkill, pid, tid, 0) == -ESRCH
+                                                      : bo_raw2(SYS_kill, pid, 0) == -ESRCH;
 }
 
 /* Returns the chunk's new lap; 0: it is in use, or another thread took it. */
-static uint32_t claim_chunk(struct bo_trace_chunk *c)
+static uint32_t claim_chunk(const struct bo_trace_recording *r, struct bo_trace_chunk *c)
 {
     uint64_t claim = bo_load_acquire(&c->claim);
     uint32_t lap = (uint32_t)(claim >> 32);
-    if ((uint32_t)claim == BO_TRACE_IN_USE && (bo_load_acquire(&c->filled) != lap || !owner_is_gone(c)))
+    if ((uint32_t)claim == BO_TRACE_IN_USE && (bo_load_acquire(&c->filled) != lap || !owner_is_gone(r, c)))
         return 0;
     uint64_t lost = lap ? events_in(c, lap) : 0;
     uint32_t next = after(lap);
@@ -77,13 +80,17 @@ static uint32_t claim_chunk(struct bo_trace_chunk *c)
 /* The next chunk in turn: the oldest one. NULL: too many are in use. */
 static struct bo_trace_chunk *take_next_chunk(uint32_t *lap)
 {
+    struct bo_trace_recording *r = bo_trace();
     for (int looks = 0; looks < MOST_LOOKS; looks++) {
-        uint32_t at = bo_add_relaxed(&bo_trace.head->hand, 1);
-        uint32_t i = at % bo_load_relaxed(&bo_trace.chunks);
-        if (i >= bo_load_relaxed(&bo_trace.room) && !bo_trace_file_grow(&bo_trace, i))
-            i = at % bo_load_relaxed(&bo_trace.chunks);
-        if (i < bo_load_relaxed(&bo_trace.room) && (*lap = claim_chunk(&bo_trace.chunk[i])))
-            return &bo_trace.chunk[i];
+        uint32_t at = bo_add_relaxed(&r->head->hand, 1);
+        uint32_t i = at % bo_load_relaxed(&r->chunks);
+        if (i >= bo_load_relaxed(&r->room) && !bo_trace_file_grow(r, i))
+            i = at % bo_load_relaxed(&r->chunks);
+        if (i >= bo_load_relaxed(&r->room))
+            continue;
+        BO_HOOK(chunk_chosen);
+        if ((*lap = claim_chunk(r, &r->chunk[i])))
+            return &r->chunk[i];
     }
     return NULL;
 }
@@ -101,16 +108,17 @@ static void put_name(char *to, const char *from)
 
 static void fill_header(struct bo_trace_chunk *c, const struct bo_trace_level *l)
 {
+    const struct bo_trace_recording *r = bo_trace();
     struct bo_trace_thread me = {0};
     char comm[16] = "";
     bo_trace_identify(&me);
     bool has_name = me.handle && (*me.name || me.branch);
     if (!has_name)
         prctl(PR_GET_NAME, comm);
-    bo_store_relaxed(&c->process, bo_trace.process); /* owner_is_gone() may load these at the same time */
+    bo_store_relaxed(&c->process, r->process); /* owner_is_gone() may load these at the same time */
     bo_store_relaxed(&c->pid, (int32_t)bo_raw0(SYS_getpid));
     bo_store_relaxed(&c->tid, (int32_t)bo_raw0(SYS_gettid));
-    bo_store_relaxed(&c->pid_ns, bo_trace.pid_ns);
+    bo_store_relaxed(&c->pid_ns, r->pid_ns);
     c->ordinal = l->ordinal;
     c->before = l->events;
     c->thread = me.handle;
@@ -152,10 +160,10 @@ static struct bo_trace_chunk *take_again(const struct bo_trace_level *l, uint32_
 static void put_header(struct bo_trace_chunk *c, struct bo_trace_level *l, uint32_t lap)
 {
     struct bo_trace_chunk *old = l->chunk;
-    static struct bo_trace_chunk none;
+    static struct bo_trace_chunk empty;
     fill_header(c, l);
     if (c != old)
-        move_open(c, old ? old : &none);
+        move_open(c, old ? old : &empty);
     bo_store_release(&c->filled, lap);
     if (old && c != old)
         bo_store_release(&old->claim, claim_make(l->lap, BO_TRACE_FULL));

@@ -4,13 +4,15 @@
 #define BO_TRACE_CHUNK_H
 
 #include <stdbool.h>
+#include "base/atomic.h"
 #include "trace/layout.h"
 
 enum { BO_TRACE_LEVELS = 3 };
 
-/* The recording's settings, in this process's memory: nothing in the file determines where this process writes.
+/* A recording's settings, in this process's memory: nothing in the file determines where this process writes.
  * `chunks` falls if the disk is full; `room`: how many chunks have memory or blocks on the disk. */
 struct bo_trace_recording {
+    struct bo_trace_recording *last; /* the one before */
     struct bo_trace_head *head;
     struct bo_trace_chunk *chunk;
     _Atomic uint32_t chunks, room;
@@ -18,7 +20,14 @@ struct bo_trace_recording {
     int64_t threshold;
     int flags;
 };
-extern struct bo_trace_recording bo_trace;
+/* The last one that has begun. It stays when the next one begins: a thread that is slow may still write to its memory,
+ * and each step of a thread is to use one recording. */
+extern struct bo_trace_recording *_Atomic bo_trace_last;
+
+static inline struct bo_trace_recording *bo_trace(void)
+{
+    return bo_load_acquire(&bo_trace_last);
+}
 
 /*
  * The calling thread's chunk at one level: 0 in ordinary code, above in a signal handler that has interrupted the

@@ -46,12 +46,12 @@ __attribute__((format(printf, 4, 5))) static int refused(int error, char *why, u
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-/* 0 or an error number. */
+/* 0 or an error number. The size stays: a thread that still has the last recording's settings must not enlarge a file. */
 static int get_blocks(int fd, uint64_t from, uint64_t to)
 {
     int error;
     do
-        error = fallocate(fd, 0, (off_t)from, (off_t)(to - from)) == 0 ? 0 : errno;
+        error = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) == 0 ? 0 : errno;
     while (error == EINTR);
     return error;
 }

@@ -36,17 +36,22 @@ static void become_process(struct bo_trace_recording *r)
 
 int bo_trace_begin(struct bo_trace_wish *wish, char *why, unsigned size)
 {
-    struct bo_trace_recording r = {0};
     bo_lock(&switching);
-    int error = bo_load_relaxed(&bo_trace_on) ? (snprintf(why, size, "a recording is on already"), EBUSY)
-                                              : bo_trace_file_open(wish, &r, why, size);
+    bool is_on = bo_load_relaxed(&bo_trace_on) != 0;
+    struct bo_trace_recording *r = is_on ? NULL : calloc(1, sizeof *r);
+    int error = is_on ? (snprintf(why, size, "a recording is on already"), EBUSY)
+                : !r  ? (snprintf(why, size, "there is no memory"), ENOMEM)
+                      : bo_trace_file_open(wish, r, why, size);
     if (!error) {
-        r.threshold = wish->threshold;
-        r.flags = (wish->without_arguments ? BO_TRACE_WITHOUT_ARGUMENTS : 0) | (wish->file ? 0 : BO_TRACE_IN_MEMORY);
-        become_process(&r);
-        bo_trace = r;
+        r->last = bo_trace();
+        r->threshold = wish->threshold;
+        r->flags = (wish->without_arguments ? BO_TRACE_WITHOUT_ARGUMENTS : 0) | (wish->file ? 0 : BO_TRACE_IN_MEMORY);
+        become_process(r);
+        bo_store_release(&bo_trace_last, r);
         bo_store_seq(&bo_trace_on, ++recordings ? recordings : ++recordings);
         bo_trace_process_begin(0);
+    } else {
+        free(r);
     }
     bo_unlock(&switching);
     return error;
@@ -60,12 +65,13 @@ int bo_trace_end(bool by_exit)
     bo_lock(&switching);
     if (by_exit)
         bo_trace_process_end();
-    bo_store_seq(&bo_trace.head->ended, bo_clock());
-    if (bo_trace.head->pid == getpid())
-        bo_store_seq(&bo_trace.head->first_ended, 1);
+    struct bo_trace_recording *r = bo_trace();
+    bo_store_seq(&r->head->ended, bo_clock());
+    if (r->head->pid == getpid())
+        bo_store_seq(&r->head->first_ended, 1);
     if (!by_exit) {
         bo_store_seq(&bo_trace_on, 0);
-        bo_trace_file_close(&bo_trace);
+        bo_trace_file_close(r);
     }
     bo_unlock(&switching);
     return 0;
@@ -79,7 +85,7 @@ __attribute__((destructor)) static void end_recording_at_exit(void)
 
 bool bo_trace_is_in_memory(void)
 {
-    return bo_tracing() && (bo_trace.flags & BO_TRACE_IN_MEMORY);
+    return bo_tracing() && (bo_trace()->flags & BO_TRACE_IN_MEMORY);
 }
 
 int bo_trace_descriptor(void)
@@ -95,12 +101,12 @@ bool bo_trace_is_watched(void)
 /* The parent's chunks stay the parent's. */
 void bo_trace_forked(void)
 {
-    uint32_t parent = bo_trace.process;
+    uint32_t parent = bo_trace()->process;
     bo_store_relaxed(&switching.state, 0);
     bo_trace_writer_forked();
     if (!bo_load_relaxed(&bo_trace_on))
         return;
-    become_process(&bo_trace);
+    become_process(bo_trace());
     bo_trace_process_begin(parent);
 }
 

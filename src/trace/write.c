@@ -110,7 +110,7 @@ static void put_texts(const struct event *e, const char *text, const char *other
 
 static const char *unless_left_out(const char *text)
 {
-    return bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS ? "" : text;
+    return bo_trace()->flags & BO_TRACE_WITHOUT_ARGUMENTS ? "" : text;
 }
 
 /* ---- processes --------------------------------------------------------------------------------------------------------- */
@@ -228,7 +228,7 @@ void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const cha
 {
     bo_trace_regions_left(depth);
     int64_t now = bo_clock();
-    if (bo_tracing() && now - since >= bo_trace.threshold)
+    if (bo_tracing() && now - since >= bo_trace()->threshold)
         put_texts(&(struct event){BO_TRACE_REGION, kind, 0, since, (uint64_t)(now - since), (uint64_t)line},
                   base_name(file), NULL);
 }
@@ -271,7 +271,7 @@ void bo_trace_fail(uint64_t target, int error, const char *message)
 void bo_trace_lock_wait(int64_t since)
 {
     int64_t now = bo_clock();
-    if (bo_tracing() && now - since >= bo_trace.threshold)
+    if (bo_tracing() && now - since >= bo_trace()->threshold)
         put_plain(&(struct event){BO_TRACE_LOCK_WAIT, 0, 0, since, (uint64_t)(now - since), 0});
 }
 
@@ -279,7 +279,7 @@ void bo_trace_lock_wait(int64_t since)
 
 bool bo_trace_has_arguments(void)
 {
-    return !(bo_trace.flags & BO_TRACE_WITHOUT_ARGUMENTS);
+    return !(bo_trace()->flags & BO_TRACE_WITHOUT_ARGUMENTS);
 }
 
 static unsigned text_length(uint64_t what)
@@ -362,7 +362,7 @@ void bo_trace_call_end(struct bo_trace_call *call)
     else
         bo_store_relaxed(&o->since, 0);
     writer_leave(l);
-    if (now - call->since >= bo_trace.threshold)
+    if (now - call->since >= bo_trace()->threshold)
         put_call(call, now);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 48: an event of which a half is written is not in the recording, although older events were in its place. */
+/* Rule 48: an event of which a half is written is not in the recording, although older events were in its place. A thread
+ * that is slow to record when a recording ends and the next one begins does no harm to the next one. */
 #include "hooks.h"
 #include <bough.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "../harness.h"
 #include "trace/read.h"
 
@@ -62,4 +64,56 @@ TEST(an_event_appears_as_a_whole)
     CHECK_EQ(unlink(file), 0);
     t_note("%u reads of %u halves", looks, written);
     CHECK(was_lost);
+}
+
+/* ---- a thread that is slow --------------------------------------------------------------------------------------- */
+
+enum { MANY = 4096, FEW = 64, TAKEN = 1000 };
+static _Atomic int chosen;
+
+static void stop_at_a_late_chunk(void)
+{
+    if (chosen++ == TAKEN)
+        stop_here();
+}
+
+static int record_much(void *unused)
+{
+    (void)unused;
+    while (chosen <= TAKEN) {
+        bough_interrupt(bough_self(), "once more");
+        bough_clear(bough_self());
+    }
+    return 0;
+}
+
+static void begin_recording(off_t chunks)
+{
+    struct bough_trace_options options = {.file = file, .size = (uint64_t)(chunks + 1) * 4096};
+    CHECK_EQ(bough_trace_start(&options), 0);
+}
+
+TEST(a_thread_that_still_has_the_last_recording_harms_no_memory)
+{
+    struct trace t;
+    struct stat is;
+    NEED_HOOKS();
+    snprintf(file, sizeof file, "/tmp/bough-slow-%d", (int)getpid());
+    begin_recording(MANY);
+    bo_hook_chunk_chosen = stop_at_a_late_chunk;
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, record_much, (bough_resource){0}));
+        t_gate_wait(&hook_reached);
+        CHECK_EQ(bough_trace_stop(), 0);
+        CHECK_EQ(unlink(file), 0);
+        begin_recording(FEW);
+        t_gate_open(&hook_go);
+    }
+    bo_hook_chunk_chosen = NULL;
+    CHECK_EQ(bough_trace_stop(), 0);
+    CHECK_EQ(trace_read(file, &t), 0);
+    trace_free(&t);
+    CHECK_EQ(stat(file, &is), 0);
+    CHECK_EQ(is.st_size, (FEW + 1) * 4096);
+    CHECK_EQ(unlink(file), 0);
 }
