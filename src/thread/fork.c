@@ -39,16 +39,12 @@ struct branch_copy {
  *
  *   seq              record numbers continue, because the thread's delivered and suppressed records are known by them
  *   threads, branches  how many slots the parent has used: handles up to these are stale
- *   worker           runs the child that the forking thread is; NULL: it is none
- *   in_branch        the forking thread has a branch open
  */
 struct basics {
     uint64_t seq;
     uint32_t threads, branches;
     struct serials root;
     struct bo_ladder_cells ladder; /* the root's */
-    struct bo_worker *worker;
-    bool in_branch;
 };
 
 /* `has_thread`: the forking thread is known to bough. */
@@ -63,10 +59,15 @@ struct copy {
 
 /* One for each forking thread. A signal handler can't fork in between: signals are blocked. */
 static BO_TLS struct copy *copy; /* NULL: there is no memory for it */
-static BO_TLS struct basics basics;
-static BO_TLS bool lent; /* there is an arena, and the child inherits it */
+static BO_TLS bool lent;         /* there is an arena, and the child inherits it */
 static BO_TLS uint64_t mask;
+/* The forking thread is a child that this worker runs (NULL: it is none); it has a branch open. */
+static BO_TLS struct bo_worker *forker;
+static BO_TLS bool in_branch;
 
+/* Of the process, so one for all threads that fork at the same time: each word of it is as good if another thread has
+ * stored it a moment ago. Memory of each thread is short: a thread may have hardly a stack. */
+static struct basics basics;
 static struct basics owed; /* in a child without an arena: of the fork, for an arena that is made later */
 
 /* Posters may write to it meanwhile, in whole words. The child ignores whatever they post. */
@@ -115,16 +116,14 @@ static void copy_thread(struct copy *c, const struct bo_thread *t)
     }
 }
 
-static void copy_basics(struct basics *to, const struct bo_thread *t)
+__attribute__((no_sanitize("thread"))) static void copy_basics(void)
 {
     const struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
-    to->seq = bo_load_seq(&bo_arena.head->seq);
-    to->threads = bo_threads_used();
-    to->branches = bo_branches_used();
-    copy_serials(&to->root, root);
-    copy_words(&to->ladder, &root->ladder, sizeof to->ladder);
-    to->worker = t && t->child ? t->worker : NULL;
-    to->in_branch = t && bo_load_relaxed(&t->top) != BO_NONE;
+    struct basics b = {
+        .seq = bo_load_seq(&bo_arena.head->seq), .threads = bo_threads_used(), .branches = bo_branches_used()};
+    copy_serials(&b.root, root);
+    copy_words(&b.ladder, &root->ladder, sizeof b.ladder);
+    basics = b;
 }
 
 /* Not by malloc(), whose lock this thread may hold, because fork() is allowed in a signal handler. */
@@ -253,7 +252,7 @@ static void restart_from(const struct copy *c)
     bo_pace_after_fork(bo_self);
     if (has_arena)
         forget_posts(&bo_branch_at(BO_ROOT)->t);
-    bo_branches_forked(bo_self, lent ? basics.worker : NULL, lent && basics.in_branch && !has_arena);
+    bo_branches_forked(bo_self, lent ? forker : NULL, lent && in_branch && !has_arena);
     if (bo_self)
         reset_forked_thread(bo_self);
 }
@@ -269,7 +268,9 @@ static void copy_before_fork(void)
     lent = bo_arena.head != NULL;
     if (!lent)
         return;
-    copy_basics(&basics, bo_self);
+    copy_basics();
+    forker = bo_self && bo_self->child ? bo_self->worker : NULL;
+    in_branch = bo_self && bo_load_relaxed(&bo_self->top) != BO_NONE;
     copy = copy_new(bo_self);
     bo_arena_lend(true);
 }
