@@ -234,7 +234,8 @@ once("parent")
 pid = os.fork()
 if pid == 0:
     once("child")
-    print(f"{os.getpid()} was the child", flush=True)
+    sys.stdout.write(f"{os.getpid()} was the child\\n")  # at once: the log writes to the same stream
+    sys.stdout.flush()
     sys.exit()
 os.waitpid(pid, 0)
 """
