@@ -180,7 +180,9 @@ class _Follower:
         if not changes:
             return None
         for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target) if finder is not self else None
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue  # a finder of the old sort, which the import system passes over from 3.12 on
+            spec = finder.find_spec(name, path, target)
             if spec is not None:
                 _change_after_exec(spec, changes)
                 return spec

@@ -266,7 +266,24 @@ print("multiprocessing.pool.worker" in bough.report()["replaced"], "exec_module"
 """
 
 
+OLD_FINDER = """
+import bough, sys
+class Old:
+    def find_module(self, name, path=None):
+        return None
+sys.meta_path.insert(0, Old())
+bough.opt_in()
+import queue
+print(queue.Queue.get.__module__)
+"""
+
+
 class Imports(unittest.TestCase):
+    def test_a_finder_without_find_spec(self):
+        """is passed over: libraries such as jedi insert one"""
+        process = run("-W", "ignore", "-c", OLD_FINDER)
+        self.assertEqual((process.status, process.out), (0, "queue\n"), str(process))
+
     def test_a_module_that_a_child_imports(self):
         """is changed before the child can use it, and its loader is unchanged"""
         process = run("-c", FOLLOWED)
