@@ -157,17 +157,19 @@ def check_upcalls():
             yield f"{UPCALLS}: {name} has no comment that says why"
 
 
-def check_files():
-    """no files depend on each other in a cycle"""
+def in_cycles(graph):
     for cycle in cycles(graph):
         yield from describe(cycle, graph)
 
 
+def check_files():
+    """no files depend on each other in a cycle"""
+    yield from in_cycles(graph)
+
+
 def check_folders():
     """no folders depend on each other in a cycle"""
-    folders = between_folders(graph)
-    for cycle in cycles(folders):
-        yield from describe(cycle, folders)
+    yield from in_cycles(between_folders(graph))
 
 
 def replaced():
@@ -187,15 +189,12 @@ def check_command_complete():
 
 def check_command():
     """no files of the command depend on each other in a cycle"""
-    for cycle in cycles(command_graph):
-        yield from describe(cycle, command_graph)
+    yield from in_cycles(command_graph)
 
 
 def check_command_folders():
     """no folder of the command depends on a folder or another file of cli/ that depends on it"""
-    folders = between_folders(command_graph)
-    for cycle in cycles(folders):
-        yield from describe(cycle, folders)
+    yield from in_cycles(between_folders(command_graph))
 
 
 if __name__ == "__main__":

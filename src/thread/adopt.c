@@ -201,7 +201,7 @@ static int init(void)
     return error;
 }
 
-/* No lock: a forked child might find it held for ever. A thread that comes while another one is here has to try
+/* No lock: in a forked child it might stay held without an owner. A thread that comes while another one is here has to try
  * again. */
 static int set_up(void)
 {

@@ -557,21 +557,27 @@ static const struct trace_event *open_region(const struct trace *t, const char *
     return NULL;
 }
 
-TEST(a_killed_process_leaves_all_its_regions)
+/* The process is killed while it opens a FIFO, which is the call that the recording has open. */
+static void leave_at_the_fifo(void (*body)(void), int signo, struct trace *t)
 {
-    struct trace t;
     char expected_call[128];
     snprintf(fifo, sizeof fifo, "/tmp/bough-fifo-%d", (int)getpid());
     snprintf(expected_call, sizeof expected_call, "openat (%s)", fifo);
     CHECK_EQ(mkfifo(fifo, 0600), 0);
-    leave(block_in_two_regions, SYS_openat, SIGKILL, &t);
-    CHECK_STR(open_call(&t), expected_call);
+    leave(body, SYS_openat, signo, t);
+    CHECK_EQ(unlink(fifo), 0);
+    CHECK_STR(open_call(t), expected_call);
+}
+
+TEST(a_killed_process_leaves_all_its_regions)
+{
+    struct trace t;
+    leave_at_the_fifo(block_in_two_regions, SIGKILL, &t);
     const struct trace_event *outer = open_region(&t, "critical"), *inner = open_region(&t, "cleanup");
     CHECK(outer && inner && outer->at <= inner->at);
     int line = atoi(strchr(outer->detail, ':') + 1);
     CHECK(strncmp(outer->detail, "recorded.c:", 11) == 0 && strncmp(inner->detail, "recorded.c:", 11) == 0);
     CHECK_EQ(atoi(strchr(inner->detail, ':') + 1), line + 1);
-    CHECK_EQ(unlink(fifo), 0);
     trace_free(&t);
 }
 
@@ -592,13 +598,7 @@ static void block_with_a_handler(void)
 TEST(a_call_in_a_handler_leaves_the_outer_one)
 {
     struct trace t;
-    char expected_call[128];
-    snprintf(fifo, sizeof fifo, "/tmp/bough-fifo-%d", (int)getpid());
-    snprintf(expected_call, sizeof expected_call, "openat (%s)", fifo);
-    CHECK_EQ(mkfifo(fifo, 0600), 0);
-    leave(block_with_a_handler, SYS_openat, SIGALRM, &t);
-    CHECK_STR(open_call(&t), expected_call);
-    CHECK_EQ(unlink(fifo), 0);
+    leave_at_the_fifo(block_with_a_handler, SIGALRM, &t);
     trace_free(&t);
 }
 
