@@ -157,8 +157,8 @@ enum bough_outcome {
     BOUGH_OUTCOMES
 };
 
-/* Wait until one child has ended; it may have ended already. Returns 0; -1 with ECANCELED, EDEADLK (the child is the
- * caller), EINVAL (not a child's handle). [point] [rule 24] */
+/* Wait until one child has ended; it may have ended already. Returns 0; -1 with ECANCELED (also if it has), EDEADLK
+ * (the child is the caller), EINVAL (not a child's handle). [point] [rules 2 and 24] */
 BOUGH_API int bough_join(const bough_thread *child);
 
 /*

@@ -104,7 +104,7 @@ BOUGH_API enum bough_post_status bough_post_status(bough_post post);
 
 /*
  * Wait until the post is cleared, ended, lost or gone, at most until `deadline` (0: none). Returns 0; -1 with
- * ETIMEDOUT, ECANCELED, or EDEADLK for a post to the caller. [point] [rule 1]
+ * ETIMEDOUT, ECANCELED (also if the post has ended), or EDEADLK for a post to the caller. [point] [rules 1 and 2]
  */
 BOUGH_API int bough_post_wait(bough_post post, bough_time deadline);
 

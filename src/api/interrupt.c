@@ -115,13 +115,12 @@ static long wait_for_post_end(struct bo_record *r, bough_post post, int64_t dead
 int bough_post_wait(bough_post post, bough_time deadline)
 {
     struct bo_record *r = bo_record_of_post(post);
-    if (!r || over(r, post))
-        return 0;
-    if (bo_self && post.record == bo_thread_handle(bo_self))
+    bool ended = !r || over(r, post);
+    if (!ended && bo_self && post.record == bo_thread_handle(bo_self))
         return errno = EDEADLK, -1;
     if (bough_check() != 0)
         return -1;
-    return (int)bo_result(wait_for_post_end(r, post, deadline ? deadline : BO_FOREVER));
+    return ended ? 0 : (int)bo_result(wait_for_post_end(r, post, deadline ? deadline : BO_FOREVER));
 }
 
 /* ---- on the target --------------------------------------------------------------------------------------- */

@@ -488,11 +488,10 @@ int bough_join(const bough_thread *child)
     struct bo_target *t = bo_target_of(id);
     if (!t || bo_handle_is_branch(id))
         return errno = EINVAL, -1;
-    if (!bo_target_is(t, bo_handle_generation(id)))
-        return 0;
-    if (bo_self && t == &bo_self->t)
+    bool ended = !bo_target_is(t, bo_handle_generation(id));
+    if (!ended && bo_self && t == &bo_self->t)
         return errno = EDEADLK, -1;
     if (bough_check() != 0)
         return -1;
-    return (int)bo_result(wait_for_end((struct bo_thread *)t, bo_handle_generation(id)));
+    return ended ? 0 : (int)bo_result(wait_for_end((struct bo_thread *)t, bo_handle_generation(id)));
 }

@@ -34,7 +34,7 @@ long bo_wait_ready(int fd, short events, bough_time deadline)
     do {
         int64_t ns = deadline ? bo_time_left(deadline, bough_now()) : 1;
         if (ns <= 0)
-            return -ETIMEDOUT;
+            return bough_check() == 0 ? -ETIMEDOUT : -BO_ECUT; /* an interrupt counts more than the deadline (rule 2) */
         struct timespec left = bo_timespec(ns);
         r = BO_CALL(SYS_ppoll, &p, 1, deadline ? &left : NULL, NULL, 0);
     } while (r == 0 || (r == -EINTR && bo_handlers_restart()));

@@ -6,6 +6,7 @@
  *   cut      the call blocks, the thread is interrupted: it fails with ECANCELED in the row's convention, and
  *            nothing has happened (rules 8, 9)
  *   sticky   called again, it fails before it begins (rule 2)
+ *   ready    what the call waits for is there before it begins, and it fails all the same (rule 2)
  *   cleared  after bough_clear() it blocks and completes, with the effect it has for its namesake
  *   namesake   the namesake in the same place, with the same effect (rule 10)
  *   wrong    on bad input, both fail with the same result and errno
@@ -304,6 +305,37 @@ static inline void play_cut(struct player *p)
     take_down(p);
 }
 
+#ifndef INTERPOSED
+static void *act_ready(void *argument)
+{
+    struct player *p = argument;
+    struct stage *s = &p->stage;
+    p->thread = bough_self();
+    s->handle = pthread_self();
+    __atomic_store_n(&s->tid, t_tid(), __ATOMIC_RELEASE);
+    p->recipe->release(s);
+    CHECK_EQ(bough_interrupt(p->thread, "test"), 0);
+    p->result = call(s, p->recipe->dropin);
+    check_cut(p->recipe->fails, p->result, s->error);
+    CHECK_EQ(bough_clear(NULL), 1);
+    return NULL;
+}
+
+static inline void play_ready(struct player *p)
+{
+    struct t_thread thread;
+    set_up(p);
+    t_spawn(&thread, act_ready, p);
+    t_join(&thread);
+    take_down(p);
+}
+#else
+static inline void play_ready(struct player *p)
+{
+    (void)p;
+}
+#endif
+
 struct part {
     struct player *player;
     long (*function)(struct stage *s);
@@ -358,6 +390,8 @@ static inline void play(const struct recipe *recipe)
     struct player player = {.recipe = recipe};
     interpose(recipe);
     play_cut(&player);
+    if (recipe->how == BLOCKS && recipe->fails != NEVER)
+        play_ready(&player);
     play_whole(&player, recipe->dropin);
     play_whole(&player, recipe->namesake);
     play_wrong(&player);

@@ -329,16 +329,21 @@ static const struct aiocb *const *list_of(struct stage *s)
     return list;
 }
 
-/* The operation goes on, and succeeds. */
-static void goes_on(struct stage *s)
+static void end_operation(struct stage *s)
 {
     struct aiocb *control = s->memory;
-    CHECK_EQ(aio_error(control), EINPROGRESS);
     write_x(s);
     while (aio_error(control) == EINPROGRESS)
         aio_suspend(list_of(s), 1, NULL);
     CHECK_EQ(aio_return(control), 1);
     s->id = 1;
+}
+
+/* The operation goes on, and succeeds. */
+static void goes_on(struct stage *s)
+{
+    CHECK_EQ(aio_error(s->memory), EINPROGRESS);
+    end_operation(s);
 }
 
 static void complete(struct stage *s, long result)
@@ -351,7 +356,7 @@ static void complete(struct stage *s, long result)
 static void free_control(struct stage *s)
 {
     if (!s->id)
-        goes_on(s);
+        end_operation(s);
     free(s->memory);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 2: sticky and level-triggered. */
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include "target.h"
 
 static void fail_at_every_point(void)
@@ -25,6 +27,65 @@ TEST(every_point_fails_until_it_is_cleared)
     CHECK_EQ(bough_interrupted(), 0);
     CHECK_EQ(bough_check(), 0);
     CHECK_EQ(bough_poll(NULL, 0, 0), 0);
+}
+
+static int nothing(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+/* The calls of the table are tried the same way in tests/calls/recipe.h. */
+TEST(every_point_fails_although_it_could_end_at_once)
+{
+    bough_post over = post_stop(bough_self());
+    CHECK_EQ(bough_clear(NULL), 1);
+    BOUGH_BRANCH(b) {
+        bough_thread *ended = bough_add(b, nothing, bough_arg(NULL));
+        CHECK_EQ(bough_join(ended), 0);
+        CHECK_EQ(bough_join(ended), 0);
+        post_stop(bough_self());
+        CHECK_ERR(bough_join(ended), ECANCELED);
+        CHECK_ERR(bough_post_wait(over, 0), ECANCELED);
+        CHECK_ERR(bough_post_wait((bough_post){0}, 0), ECANCELED);
+        CHECK_EQ(bough_clear(NULL), 1);
+        CHECK_EQ(bough_post_wait(over, 0), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+}
+
+/* The deadline of each call has passed before it begins. */
+TEST(every_point_fails_although_its_deadline_has_passed)
+{
+    enum { PAST = 1 };
+    int pipe_ends[2], sockets[2];
+    char byte;
+    uint32_t word = 0;
+    struct sockaddr_un nowhere = {.sun_family = AF_UNIX};
+    bough_sem sem = BOUGH_SEM_INIT(0);
+    bough_mutex mutex = BOUGH_MUTEX_INIT;
+    bough_cond cond = BOUGH_COND_INIT;
+    bough_event_flag event = BOUGH_EVENT_INIT;
+    CHECK_EQ(pipe(pipe_ends), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
+    post_stop(bough_self());
+    CHECK_ERR(bough_read_full(pipe_ends[0], &byte, 1, NULL, PAST), ECANCELED);
+    CHECK_ERR(bough_write_all(pipe_ends[1], &byte, 1, NULL, PAST), ECANCELED);
+    CHECK_ERR(bough_read_full(sockets[0], &byte, 1, NULL, PAST), ECANCELED);
+    CHECK_ERR(bough_connect_deadline(sockets[0], (void *)&nowhere, sizeof nowhere, PAST), ECANCELED);
+    CHECK_ERR(bough_futex_wait(&word, 0, PAST), ECANCELED);
+    CHECK_ERR(bough_futex_wait(&word, 1, PAST), ECANCELED);
+    CHECK_ERR(bough_sem_acquire(&sem, PAST), ECANCELED);
+    CHECK_ERR(bough_event_wait(&event, PAST), ECANCELED);
+    CHECK_ERR(bough_cond_await(&cond, &mutex, PAST), ECANCELED);
+    CHECK_EQ(bough_mutex_unlock(&mutex), 0);
+    CHECK_ERR(bough_mutex_lock(&mutex, PAST), ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    for (int i = 0; i < 2; i++) {
+        close(pipe_ends[i]);
+        close(sockets[i]);
+    }
 }
 
 static void fail_often(struct target *t)
@@ -78,7 +139,7 @@ TEST(a_branch_is_cleared_by_its_owner_only)
         bough_thread *child = bough_add(b, cant_clear_the_branch, bough_arg(NULL));
         CHECK(child);
         post_stop(b);
-        CHECK_ERR(bough_join(child), ECANCELED); /* the body is interrupted as well */
+        CHECK_ERR(bough_join(child), ECANCELED); /* the body is interrupted as well, and the child may have ended */
         while (bough_alive(child) == 0)
             sched_yield();
         CHECK_EQ(bough_clear(NULL), 0); /* the thread itself has no record */
