@@ -78,9 +78,8 @@ static uint32_t claim_chunk(const struct bo_trace_recording *r, struct bo_trace_
 }
 
 /* The next chunk in turn: the oldest one. NULL: too many are in use. */
-static struct bo_trace_chunk *take_next_chunk(uint32_t *lap)
+static struct bo_trace_chunk *take_next_chunk(struct bo_trace_recording *r, uint32_t *lap)
 {
-    struct bo_trace_recording *r = bo_trace();
     for (int looks = 0; looks < MOST_LOOKS; looks++) {
         uint32_t at = bo_add_relaxed(&r->head->hand, 1);
         uint32_t i = at % bo_load_relaxed(&r->chunks);
@@ -108,7 +107,7 @@ static void put_name(char *to, const char *from)
 
 static void fill_header(struct bo_trace_chunk *c, const struct bo_trace_level *l)
 {
-    const struct bo_trace_recording *r = bo_trace();
+    const struct bo_trace_recording *r = l->of;
     struct bo_trace_thread me = {0};
     char comm[16] = "";
     bo_trace_identify(&me);
@@ -174,7 +173,7 @@ static bool next_chunk(struct bo_trace_level *l)
     uint32_t lap = 0;
     if (l->retry_at && bo_clock() < l->retry_at)
         return false;
-    struct bo_trace_chunk *c = take_next_chunk(&lap);
+    struct bo_trace_chunk *c = take_next_chunk(l->of, &lap);
     if (!c)
         c = take_again(l, &lap);
     l->retry_at = c ? 0 : bo_clock() + GIVES_UP_FOR;
@@ -192,7 +191,7 @@ bool bo_trace_room(struct bo_trace_level *l, unsigned units)
 {
     uint32_t recording = bo_load_acquire(&bo_trace_on);
     if (bo_unlikely(l->recording != recording))
-        *l = (struct bo_trace_level){.recording = recording};
+        *l = (struct bo_trace_level){.recording = recording, .of = bo_trace()};
     if (bo_likely(l->chunk && l->used + units <= BO_TRACE_UNITS))
         return true;
     return recording && next_chunk(l);

@@ -34,10 +34,12 @@ static inline struct bo_trace_recording *bo_trace(void)
  * writing of an event.
  *
  *   recording   the number of the recording that it is of; another one: it has no chunk
+ *   of          its settings. Only they determine what is written to the chunk: another recording can have begun
  *   retry_at    no chunk could be taken: do not try before that time
  */
 struct bo_trace_level {
     struct bo_trace_chunk *chunk;
+    struct bo_trace_recording *of;
     uint32_t recording, lap, used, ordinal;
     uint64_t events;
     int64_t retry_at;

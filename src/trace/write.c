@@ -68,11 +68,8 @@ struct event {
     uint64_t a, b;
 };
 
-static void put_event(const struct event *e, const char *text, unsigned units)
+static void put_event(struct bo_trace_level *l, const struct event *e, const char *text, unsigned units)
 {
-    struct bo_trace_level *l = writer_enter(1 + units);
-    if (!l)
-        return;
     struct bo_trace_unit *u = &l->chunk->unit[l->used];
     l->used += 1 + units;
     l->events++;
@@ -82,18 +79,36 @@ static void put_event(const struct event *e, const char *text, unsigned units)
     if (units)
         BO_HOOK(event_half);
     put_unit(u, bo_trace_first(l->lap, e->type, units, e->extra, e->number), (uint64_t)e->at, e->a, e->b);
-    writer_leave(l);
 }
 
 static void put_plain(const struct event *e)
 {
-    put_event(e, NULL, 0);
+    struct bo_trace_level *l = writer_enter(1);
+    if (!l)
+        return;
+    put_event(l, e, NULL, 0);
+    writer_leave(l);
 }
 
-/* With two texts, each of them ended by a 0 byte. */
-static void put_texts(const struct event *e, const char *text, const char *other)
+static unsigned units_of(size_t length)
 {
-    char both[TEXT_MOST];
+    return (unsigned)((length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT);
+}
+
+static bool leaves_arguments_out(const struct bo_trace_level *l)
+{
+    return l->of->flags & BO_TRACE_WITHOUT_ARGUMENTS;
+}
+
+/* Up to two texts, each of them ended by a 0 byte. `argument`: the one that is left out with the arguments. */
+struct texts {
+    const char *text, *other;
+    enum { NO_ARGUMENT, TEXT_IS_ARGUMENT, OTHER_IS_ARGUMENT } argument;
+};
+
+/* Returns the length. */
+static size_t join_texts(char both[TEXT_MOST], const char *text, const char *other)
+{
     size_t length = text ? bo_cut(text, TEXT_MOST - 2) : 0;
     size_t second = other ? bo_cut(other, TEXT_MOST - length - 2) : 0;
     if (length)
@@ -103,22 +118,30 @@ static void put_texts(const struct event *e, const char *text, const char *other
         memcpy(both + length + 1, other, second);
         length += 1 + second;
     }
-    unsigned units = (unsigned)((length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT);
-    memset(both + length, '\0', (size_t)units * TEXT_IN_UNIT - length);
-    put_event(e, both, units);
+    memset(both + length, '\0', (size_t)units_of(length) * TEXT_IN_UNIT - length);
+    return length;
 }
 
-static const char *unless_left_out(const char *text)
+static void put_texts(const struct event *e, const struct texts *t)
 {
-    return bo_trace()->flags & BO_TRACE_WITHOUT_ARGUMENTS ? "" : text;
+    char both[TEXT_MOST];
+    size_t length = join_texts(both, t->text, t->other);
+    struct bo_trace_level *l = writer_enter(1 + units_of(length));
+    if (!l)
+        return;
+    if (t->argument && leaves_arguments_out(l))
+        length = join_texts(both, t->argument == TEXT_IS_ARGUMENT ? NULL : t->text,
+                            t->argument == OTHER_IS_ARGUMENT ? NULL : t->other);
+    put_event(l, e, both, units_of(length));
+    writer_leave(l);
 }
 
 /* ---- processes --------------------------------------------------------------------------------------------------------- */
 
 void bo_trace_process_begin(uint32_t parent)
 {
-    put_texts(&(struct event){BO_TRACE_PROCESS_BEGIN, 0, 0, bo_clock(), parent, 0}, program_invocation_short_name,
-              NULL);
+    put_texts(&(struct event){BO_TRACE_PROCESS_BEGIN, 0, 0, bo_clock(), parent, 0},
+              &(struct texts){.text = program_invocation_short_name});
 }
 
 void bo_trace_process_end(void)
@@ -142,13 +165,13 @@ void bo_trace_thread_begin(const struct bo_trace_thread *t, bool known)
     if (!*t->name && !known && !t->branch)
         prctl(PR_GET_NAME, comm);
     put_texts(&(struct event){BO_TRACE_THREAD_BEGIN, 0, known, known ? t->tid : bo_clock(), t->handle, t->branch},
-              *t->name ? t->name : comm, t->branch_name);
+              &(struct texts){.text = *t->name ? t->name : comm, .other = t->branch_name});
 }
 
 void bo_trace_thread_name(uint64_t thread, const char *name)
 {
     if (bo_tracing())
-        put_texts(&(struct event){BO_TRACE_THREAD_NAME, 0, 0, bo_clock(), thread, 0}, name, NULL);
+        put_texts(&(struct event){BO_TRACE_THREAD_NAME, 0, 0, bo_clock(), thread, 0}, &(struct texts){.text = name});
 }
 
 void bo_trace_thread_end(uint64_t thread, unsigned outcome, int error)
@@ -162,7 +185,7 @@ void bo_trace_branch_begin(uint64_t branch, uint64_t outer, uint64_t owner, cons
     if (bo_tracing())
         put_texts(
             &(struct event){BO_TRACE_BRANCH_BEGIN, 0, owner != 0, owner ? (int64_t)owner : bo_clock(), branch, outer},
-            name, NULL);
+            &(struct texts){.text = name});
 }
 
 void bo_trace_branch_end(uint64_t branch, int error, bool interrupted)
@@ -230,7 +253,7 @@ void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const cha
     int64_t now = bo_clock();
     if (bo_tracing() && now - since >= bo_trace()->threshold)
         put_texts(&(struct event){BO_TRACE_REGION, kind, 0, since, (uint64_t)(now - since), (uint64_t)line},
-                  base_name(file), NULL);
+                  &(struct texts){.text = base_name(file)});
 }
 
 /* ---- interrupts ------------------------------------------------------------------------------------------------------- */
@@ -239,7 +262,7 @@ void bo_trace_post(uint64_t target, unsigned kind, uint32_t serial, int rung, co
 {
     if (bo_tracing())
         put_texts(&(struct event){BO_TRACE_POST, kind, (unsigned)rung, bo_clock(), target, serial},
-                  unless_left_out(reason), NULL);
+                  &(struct texts){.text = reason, .argument = TEXT_IS_ARGUMENT});
 }
 
 void bo_trace_delivery(uint64_t target, unsigned kind, uint32_t serial, int rung)
@@ -257,15 +280,15 @@ void bo_trace_close(uint64_t target, unsigned kind, uint32_t serial, unsigned ho
 void bo_trace_climb(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *why, const char *place)
 {
     if (bo_tracing())
-        put_texts(&(struct event){BO_TRACE_CLIMB, kind, (unsigned)rung, bo_clock(), target, serial}, why,
-                  unless_left_out(place));
+        put_texts(&(struct event){BO_TRACE_CLIMB, kind, (unsigned)rung, bo_clock(), target, serial},
+                  &(struct texts){why, place, OTHER_IS_ARGUMENT});
 }
 
 void bo_trace_fail(uint64_t target, int error, const char *message)
 {
     if (bo_tracing())
-        put_texts(&(struct event){BO_TRACE_FAIL, 0, 0, bo_clock(), target, (uint64_t)error}, unless_left_out(message),
-                  NULL);
+        put_texts(&(struct event){BO_TRACE_FAIL, 0, 0, bo_clock(), target, (uint64_t)error},
+                  &(struct texts){.text = message, .argument = TEXT_IS_ARGUMENT});
 }
 
 void bo_trace_lock_wait(int64_t since)
@@ -323,7 +346,7 @@ void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, const stru
     call->is_on = l && !is_part_of_a_look_up(&l->chunk->call, number);
     if (call->is_on) {
         const struct bo_trace_open *o = &l->chunk->call;
-        bool has = bo_trace_has_arguments();
+        bool has = !leaves_arguments_out(l);
         call->outer_since = bo_load_relaxed(&o->since);
         call->outer_what = bo_load_relaxed(&o->what);
         call->outer_argument = bo_load_relaxed(&o->argument);
@@ -340,14 +363,24 @@ void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, const stru
 static void put_call(const struct bo_trace_call *call, int64_t now)
 {
     char text[BO_TRACE_CALL_TEXT + TEXT_IN_UNIT];
-    unsigned length = text_length(call->what), units = (length + TEXT_IN_UNIT - 1) / TEXT_IN_UNIT;
-    if (length) {
+    unsigned length = text_length(call->what), units = units_of(length);
+    struct bo_trace_level *l = writer_enter(1 + units);
+    if (!l)
+        return;
+    struct event e = {BO_TRACE_CALL_OVER, (unsigned)(call->what >> 4) & 0xffff, BO_TRACE_NOTHING,
+                      call->since,        (uint64_t)(now - call->since),        0};
+    if (leaves_arguments_out(l)) { /* the call may have begun in a recording with arguments */
+        units = 0;
+    } else {
+        e.extra = (unsigned)call->what & 15;
+        e.b = call->argument;
+    }
+    if (units) {
         memcpy(text, call->text, length);
         memset(text + length, '\0', units * TEXT_IN_UNIT - length);
     }
-    put_event(&(struct event){BO_TRACE_CALL_OVER, (unsigned)(call->what >> 4) & 0xffff, (unsigned)call->what & 15,
-                              call->since, (uint64_t)(now - call->since), call->argument},
-              text, units);
+    put_event(l, &e, text, units);
+    writer_leave(l);
 }
 
 void bo_trace_call_end(struct bo_trace_call *call)

@@ -170,6 +170,43 @@ TEST(arguments_can_be_left_out)
     trace_free(&t);
 }
 
+static int open_fifo(void *name)
+{
+    reader_tid = t_tid();
+    int fd = bough_open(name, O_RDONLY);
+    return fd < 0 ? errno : bough_close(fd);
+}
+
+/* The call began in a recording with arguments, and is noted in the next one. */
+TEST(a_recording_without_arguments_leaves_out_those_of_earlier_calls)
+{
+    size_t size;
+    char fifo[80];
+    snprintf(fifo, sizeof fifo, "/tmp/bough-a secret-%d", (int)getpid());
+    CHECK_EQ(mkfifo(fifo, 0600), 0);
+    BOUGH_BRANCH(b) {
+        begin_recording(BOUGH_TRACE_ALL);
+        bough_thread *child = bough_add(b, open_fifo, bough_arg(fifo));
+        t_until(reader_tid);
+        t_until_blocked(reader_tid);
+        CHECK_EQ(bough_trace_stop(), 0);
+        CHECK_EQ(unlink(file_name()), 0);
+        begin_recording(BOUGH_TRACE_ALL | BOUGH_TRACE_NO_ARGUMENTS);
+        close(open(fifo, O_WRONLY));
+        CHECK_EQ(bough_join(child), 0);
+    }
+    CHECK_EQ(bough_last_result(), 0);
+    CHECK_EQ(bough_trace_stop(), 0);
+    unsigned char *bytes = load(&size);
+    CHECK(!memmem(bytes, size, "a secret", 8));
+    free(bytes);
+    struct trace t;
+    read_back(&t);
+    CHECK(event_of(&t, TRACE_CALL, "openat"));
+    trace_free(&t);
+    unlink(fifo);
+}
+
 TEST(short_calls_are_left_out)
 {
     struct trace t;
