@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Threads: their end, flags, idents, and leftovers."""
+import concurrent.futures
 import gc
 import os
+import queue
 import sysconfig
 import threading
 import time
@@ -58,6 +60,33 @@ class Exit(unittest.TestCase):
         thread.interrupt()
         self.assertIsInstance(ended(thread), ThreadExit)
         self.assertEqual(seen, [1, 1, 1])
+
+    def test_calls_that_do_not_wait(self):
+        """a call that has nothing to wait for ends as usual, although an interrupt is due"""
+        over = threading.Thread(target=int)
+        over.start()
+        over.join()
+        is_set = threading.Event()
+        is_set.set()
+        items = queue.Queue()
+        items.put("item")
+        done = concurrent.futures.Future()
+        done.set_result("result")
+
+        def run():
+            try:
+                points()
+            except ThreadExit:
+                free = threading.Lock()
+                with free:
+                    seen.append((over.join(), is_set.wait(), items.get(), done.result()))
+            bough.check_interrupt()
+
+        seen = []
+        thread = started(run)
+        thread.interrupt()
+        self.assertIsInstance(ended(thread), ThreadExit)
+        self.assertEqual(seen, [(None, True, "item", "result")])
 
     def test_cleared(self):
         """after it is caught and cleared, by clear_interrupt() or ThreadExit.clear(), the next point raises nothing"""
