@@ -6,9 +6,10 @@ from bough import _bough
 
 _FILES = (
     *("_async_safe", "_block", "_branch", "_call", "_check", "_child", "_completed", "_engine", "_exceptions", "_executor", "_futures"),
-    *("_green", "_log", "_loops", "_open_branches", "_own", "_patch_stdlib", "_plain", "_pools", "_process", "_program_end"),
-    *("_program_tk", "_pytest", "_pytest_asyncio", "_pytest_end", "_replace", "_results", "_run", "_scope", "_signals"),
-    *("_threads", "_to_thread", "_trace", "_tree", "_watch", "_where", "anyio", "celery", "dask", "joblib", "ladder", "trio"),
+    *("_green", "_log", "_loops", "_open_branches", "_own", "_patch_modules", "_patch_stdlib", "_patch_threads", "_plain", "_pools"),
+    *("_process", "_program_end", "_program_tk", "_pytest", "_pytest_asyncio", "_pytest_end", "_replace", "_results", "_run"),
+    *("_scope", "_signals", "_threads", "_to_thread", "_trace", "_tree", "_watch", "_where"),
+    *("anyio", "celery", "dask", "joblib", "ladder", "trio"),
 )
 
 # No exception comes into these files asynchronously: each of their steps is completed.

@@ -5,7 +5,7 @@
  * interpreter, bough does not treat it as a known thread, and its blocking calls are not interrupted. An interrupt that
  * is posted meanwhile stays pending, and is raised when the call has returned.
  *
- * The functions that enter another interpreter are replaced by _patch_stdlib.py. C code that swaps thread states by
+ * The functions that enter another interpreter are replaced by _patch_modules.py. C code that swaps thread states by
  * itself is not recognised.
  */
 #include "base/base.h"
