@@ -32,6 +32,7 @@
     X(call_out)        /* the thread has recorded that it has left, a wake may still come */      \
     X(pace_put_off)    /* there was no place for a thread, it is not put off yet */               \
     X(pace_next)       /* there is a place for it, the thread is not woken yet */                 \
+    X(pace_tick)       /* on the ticker's thread, before it helps threads that have no place */   \
     X(retired)         /* a generation has ended, its thread has the slot still */                \
     X(worker_kept)     /* counts: a worker looks whether another child can run on it */           \
     X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                      \

@@ -181,6 +181,7 @@ static void wake_without_a_place(uint32_t count)
 
 int64_t bo_pace_tick(void)
 {
+    BO_HOOK(pace_tick);
     int64_t when = bo_load_seq(&look_at);
     if (when == 0)
         return BO_FOREVER;

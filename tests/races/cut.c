@@ -12,7 +12,7 @@
 
 struct caller {
     struct t_thread thread;
-    struct t_gate known, begin;
+    struct t_gate known, leave;
     struct bo_thread *slot;
     int shielded; /* the thread is in a cleanup region, and the record was delivered before the region */
     int fds[2];
@@ -31,7 +31,7 @@ static long by_read(struct caller *c)
 static long by_poll(struct caller *c)
 {
     struct pollfd p = {c->fds[0], POLLIN, 0};
-    return bough_poll(&p, 1, 10000);
+    return bough_poll(&p, 1, 600000);
 }
 
 /* On a busy machine the wakes may take longer than the sleep: it has to last its full time. */
@@ -51,7 +51,7 @@ static long by_posix_sem(struct caller *c)
     struct timespec at;
     (void)c;
     clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += 10;
+    at.tv_sec += 600;
     return bough_sem_timedwait(&sem, &at);
 }
 
@@ -63,6 +63,12 @@ static void make_call(struct caller *c)
     __atomic_store_n(&c->over, 1, __ATOMIC_RELEASE);
 }
 
+/* The thread stays until the test releases it: a sleep may be over before the test looks at it. */
+static void stay(struct caller *c)
+{
+    t_gate_wait(&c->leave);
+}
+
 static void *caller_main(void *argument)
 {
     struct caller *c = argument;
@@ -70,12 +76,14 @@ static void *caller_main(void *argument)
     c->slot = bo_self;
     if (!c->shielded) {
         make_call(c);
+        stay(c);
         return NULL;
     }
     post_stop(bough_self());
     CHECK_ERR(bough_check(), ECANCELED);
-    BOUGH_CLEANUP(BOUGH_SEC(30)) {
+    BOUGH_CLEANUP(BOUGH_SEC(600)) {
         make_call(c);
+        stay(c);
     }
     CHECK_EQ(bough_clear(NULL), 1);
     return NULL;
@@ -87,6 +95,12 @@ static void start(struct caller *c)
     t_spawn(&c->thread, caller_main, c);
     t_gate_wait(&c->known);
     t_until_blocked(c->thread.tid);
+}
+
+static void join(struct caller *c)
+{
+    t_gate_open(&c->leave);
+    t_join(&c->thread);
 }
 
 static void wake_for_nothing(struct bo_thread *t)
@@ -107,7 +121,7 @@ static void goes_on(long (*call)(struct caller *), int shielded, long result)
         CHECK_EQ(__atomic_load_n(&c.over, __ATOMIC_ACQUIRE), 0);
     CHECK_EQ(write(c.fds[1], "x", 1), 1);
     CHECK_EQ(sem_post(&sem), 0);
-    t_join(&c.thread);
+    join(&c);
     CHECK_EQ(c.result, result);
     close(c.fds[0]);
     close(c.fds[1]);
@@ -153,7 +167,7 @@ static void ends_by_eintr(long (*call)(struct caller *), int shielded, void (*ha
     start(&c);
     CHECK_EQ(pthread_kill(c.thread.handle, SIGUSR1), 0);
     t_until(__atomic_load_n(&c.over, __ATOMIC_ACQUIRE));
-    t_join(&c.thread);
+    join(&c);
     CHECK_EQ(c.result, -1);
     CHECK_EQ(c.error, EINTR);
     close(c.fds[0]);

@@ -54,6 +54,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_call_out no_hook
 #define bo_hook_pace_put_off no_hook
 #define bo_hook_pace_next no_hook
+#define bo_hook_pace_tick no_hook
 #define bo_hook_adopts_itself no_hook
 #define bo_hook_stranger_made no_hook
 #define bo_hook_retired no_hook

@@ -9,6 +9,7 @@ struct caller {
     struct t_thread thread;
     struct t_gate known;
     bough_thread *self;
+    pid_t tid; /* of a child */
     int fds[2];
     long (*call)(struct caller *);
     long result;
@@ -219,6 +220,7 @@ static int read_and_end(void *argument)
     struct caller *c = argument;
     char byte;
     c->self = bough_self();
+    c->tid = t_tid();
     t_gate_open(&c->known);
     c->result = bough_read(c->fds[0], &byte, 1);
     return 0;
@@ -241,8 +243,7 @@ TEST(a_child_does_not_end_while_a_wake_to_it_is_under_way)
         bough_thread *child = bough_add(b, read_and_end, bough_arg(&c));
         CHECK(child);
         t_gate_wait(&c.known);
-        t_until(bough_alive(child) == 0);
-        spin(ms(5));
+        t_until_blocked(c.tid);
         bo_hook_post_sent = stop_here;
         t_spawn(&p.thread, post_slowly, &p);
         t_gate_wait(&hook_reached);
