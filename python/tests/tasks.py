@@ -25,8 +25,11 @@ def ends_at_timeout(test, run, in_thread):
     call = Blocked(test)
 
     async def main():
+        loop = asyncio.get_running_loop()
         with test.assertRaises(TimeoutError):
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(1000) as limit:
+                blocked = asyncio.ensure_future(asyncio.to_thread(call.until_blocked))
+                blocked.add_done_callback(lambda _: limit.reschedule(loop.time() + 0.05))
                 await in_thread(call)
         test.assertIsInstance(call.error, bough.ThreadExit)
         test.assertEqual(asyncio.current_task().cancelling(), 0)

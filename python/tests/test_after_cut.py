@@ -104,9 +104,11 @@ class Once(unittest.TestCase):
         self.interrupted(body)
         self.assertEqual(seen, ["enough"])
 
-    def leave_with(self, *command, **options):
-        """Interrupts a `with Popen(...)` block. Returns the process, and the results of the checks for its end."""
+    def leave_with(self, *command, patience=0.25, **options):
+        """Interrupts a `with Popen(...)` block, whose end waits for `patience` seconds instead of 0.25. Returns the process, and the
+        results of the checks for its end."""
         process, looks = subprocess.Popen(command, **options), []
+        process._sigint_wait_secs = patience
         original = process._try_wait
         process._try_wait = lambda flags: looks.append(original(flags)) or looks[-1]
 
@@ -121,7 +123,7 @@ class Once(unittest.TestCase):
     def test_with_popen_waits_for_the_end(self):
         """when its pipes are closed; by an event, not by polling"""
         end = "cat; for _ in 1 2 3 4 5 6 7 8 9 10; do /bin/true; done"
-        process, looks = self.leave_with("sh", "-c", end, stdin=subprocess.PIPE)
+        process, looks = self.leave_with("sh", "-c", end, stdin=subprocess.PIPE, patience=blocking.ENOUGH)
         self.assertEqual((process.returncode, [pid for pid, _ in looks]), (0, [process.pid]))
 
     def test_with_popen_waits_a_while(self):

@@ -52,7 +52,7 @@ FILES = {
         "    context = multiprocessing.get_context('spawn')\n    with context.Pool(1) as pool:\n        print(pool.map(f, [1, 2]))\n"
     ),
     "pickles.py": "import pickle\nclass C: pass\nprint(type(pickle.loads(pickle.dumps(C()))) is C)\n",
-    "exits.py": "import atexit, threading\natexit.register(print, 'at exit')\nthreading.Timer(0.01, print, ['timer']).start()\nprint('end')\n",
+    "exits.py": "import atexit, threading\natexit.register(print, 'at exit')\nprint('end')\nthreading.Timer(0.01, print, ['timer']).start()\n",
 }
 CASES = [
     *("names.py 1 -m --grace", "./names.py", "../here/names.py", "folder x", "archive.zip x", "link.py x"),

@@ -204,11 +204,13 @@ class OnInterrupt(unittest.TestCase):
         def run():
             with bough.on_interrupt(lambda: seen.append(1)):
                 pass
+            behind.open()
             go.passed()
             time.sleep(0.05)
 
-        seen, go = [], Gate()
+        seen, behind, go = [], Gate(), Gate()
         thread = started(run)
+        behind.passed()
         thread.interrupt()
         go.open()
         ended(thread)
