@@ -80,7 +80,7 @@ static void *sleep_three(void *thread)
     struct timespec left = {0, 0};
     __atomic_store_n((bough_thread **)thread, bough_self(), __ATOMIC_RELEASE);
     CHECK_ERR(bough_nanosleep(&(struct timespec){LONG, 0}, &left), ECANCELED);
-    CHECK(left.tv_sec == LONG - 1 && left.tv_nsec > 0); /* the thread has slept for a part of the first second */
+    CHECK(left.tv_sec < LONG && left.tv_sec > LONG / 2); /* the thread has slept for a moment */
     CHECK_EQ(bough_clear(NULL), 1);
     return NULL;
 }

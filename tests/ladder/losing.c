@@ -43,12 +43,12 @@ TEST(a_lost_child_is_reported_by_outcome_post_and_branch)
         int result = 0;
         CHECK_EQ(destroyed, 1);
         CHECK_EQ(bough_post_status(post), BOUGH_POST_LOST);
-        CHECK_EQ(bough_join(child), 0);
+        CHECK_ERR(bough_join(child), ECANCELED); /* a sibling's failure, as any */
         CHECK_EQ(bough_outcome(child, &result), BOUGH_LOST);
         CHECK_EQ(result, EOWNERDEAD);
         CHECK_ERR(bough_mutex_trylock(&mutex), EOWNERDEAD);
         CHECK_EQ(bough_mutex_unlock(&mutex), 0);
-        CHECK_EQ(bough_check(), -1); /* a sibling's failure, as any */
+        CHECK_EQ(bough_check(), -1);
     }
     const struct bough_ending *last = bough_last();
     CHECK_EQ(last->result, EOWNERDEAD);
@@ -175,7 +175,7 @@ TEST(the_branches_of_a_lost_thread_end_with_their_children_and_fail_further_out)
 static int waits_for_a_stop(void *gate)
 {
     t_gate_open(gate);
-    CHECK_EQ(bough_sleep(100), 100);
+    CHECK(bough_sleep(1000) > 0);
     return bough_check() < 0 ? ECANCELED : 0;
 }
 
@@ -249,7 +249,7 @@ TEST(interrupt_and_fork_work_while_a_thread_is_frozen)
     struct subject s = {0};
     freezes_one(&s);
     BOUGH_BRANCH(b, .timeout = (int64_t)(BOUGH_MS(50) * t_scale())) {
-        CHECK(bough_add(b, sleeps, bough_arg(NULL)));
+        CHECK(bough_add(b, sleeps, bough_arg(NULL)) || errno == ECANCELED); /* the time may be over already */
     }
     CHECK_EQ(bough_last()->result, ETIMEDOUT);
     CHECK_EQ(setgid(getgid()), 0); /* libc makes each thread do it */

@@ -54,7 +54,7 @@ TEST(threads_that_first_use_bough_at_the_same_time_make_one_timer)
         CHECK_EXITED(t_run_status(come_together, NULL), 0);
 }
 
-enum { INCIDENTS = 200, LOOKS = 2000 };
+enum { INCIDENTS = 200 };
 
 /* The kernel's number of the library's timer; -1: there is none. */
 static int timer_id(void)
@@ -89,9 +89,7 @@ TEST(an_incident_that_ends_before_it_is_examined_leaves_no_timer)
     for (int i = 0; i < INCIDENTS; i++) {
         bough_post_event(BOUGH_ROOT, &event);
         bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
-        for (int look = 0; is_set(id) && look < LOOKS; look++)
-            usleep(1000);
-        CHECK(!is_set(id));
+        t_until(!is_set(id));
     }
 }
 
@@ -127,9 +125,7 @@ static void tick(void)
 static void is_taken_back(void)
 {
     bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
-    for (int look = 0; is_set(kernel_timer) && look < LOOKS; look++)
-        usleep(1000);
-    CHECK(!is_set(kernel_timer));
+    t_until(!is_set(kernel_timer));
 }
 
 /* Fixed race: the ticker disarmed the timer for a post that had come after its check. */

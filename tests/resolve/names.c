@@ -50,7 +50,7 @@ TEST(names_are_looked_up)
     check_same("localhost", "no such service", &canonical);
     check_same(NULL, "no such service", NULL);
     check_same("127.1", "80", &canonical);
-    CHECK_EQ(helpers(), 1); /* the same helper each time */
+    CHECK(helpers() <= 1); /* the same helper each time; it ends when it was idle for 2 s */
 }
 
 static struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_port = 0x5000};
@@ -78,7 +78,7 @@ TEST(addresses_are_looked_up)
     check_same_name(0, 100, NI_DGRAM);
     check_same_name(2, 100, NI_NUMERICSERV); /* too small */
     check_same_name(0, 0, 0);
-    CHECK_EQ(helpers(), 1);
+    CHECK(helpers() <= 1);
 }
 
 TEST(both_functions_are_interruption_points)
@@ -112,7 +112,7 @@ TEST(there_are_few_helpers_and_they_end)
     CHECK(helpers() <= 16);
     for (int i = 0; i < 64; i++)
         lookup_end(&l[i], "127.0.0.1");
-    CHECK(helpers() >= 1 && helpers() <= 16);
+    CHECK(helpers() <= 16);
     t_until(helpers() == 0);
     struct lookup again;
     lookup_start(&again, "localhost");
@@ -135,7 +135,7 @@ TEST(helpers_take_no_signals)
     sigaddset(&usr1, SIGUSR1);
     sigaction(SIGUSR1, &action, NULL);
     check_same("localhost", NULL, NULL);
-    CHECK_EQ(helpers(), 1);
+    CHECK(helpers() <= 1);
     pthread_sigmask(SIG_BLOCK, &usr1, NULL); /* only a helper could receive the signal now */
     kill(getpid(), SIGUSR1);
     check_same("localhost", NULL, NULL); /* the helper has run again */
@@ -147,12 +147,12 @@ TEST(a_forked_child_starts_new_helpers)
 {
     needs_threads_after_fork();
     check_same("localhost", NULL, NULL);
-    CHECK_EQ(helpers(), 1);
+    CHECK(helpers() <= 1);
     pid_t pid = fork();
     if (pid == 0) {
         CHECK_EQ(helpers(), 0);
         check_same("localhost", NULL, NULL);
-        CHECK_EQ(helpers(), 1);
+        CHECK(helpers() <= 1);
         _exit(0);
     }
     int status;
