@@ -33,7 +33,7 @@ TEST(a_handler_posts_to_another_thread)
 
 /* ---- many -------------------------------------------------------------------------------------------------------- */
 
-enum { CROWD = 200 };
+enum { CROWD = 200, MANY = 1000 };
 
 static void post_to_a_crowd(int alternate)
 {
@@ -200,7 +200,8 @@ static void add_while_it_is_posted(int in_handler, int rounds)
             a.branch = b;
             t_gate_open(&a.open);
             while (bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0])))
-                added++;
+                if (++added >= MANY) /* the poster has no processor: there is no room for all that could be added */
+                    t_until(bough_interrupted());
             CHECK_EQ(errno, ECANCELED);
             t_join(&thread);
         }
@@ -289,7 +290,7 @@ TEST_LIMIT(a_timers_handler_posts_2000_times_a_second, 60)
         }
         CHECK_EQ(timer_settime(timer, 0, &never, NULL), 0);
         __atomic_store_n(&w.over, 1, __ATOMIC_RELEASE);
-        CHECK_EQ(bough_interrupt(w.self, "last"), 0);
+        bough_interrupt(w.self, "last"); /* unless the child has ended already */
     }
     timer_delete(timer);
 }

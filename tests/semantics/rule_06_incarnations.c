@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 6: a record is bound to one incarnation of its target. */
 #include <poll.h>
+#include <sched.h>
 #include "target.h"
 
 TEST(a_handle_of_a_thread_that_ended_is_stale)
@@ -87,7 +88,7 @@ struct race {
     bough_thread *latest;
     uint32_t over;
     uint32_t stray;
-    long reached, late;
+    _Atomic long reached, late;
     pthread_t child_thread;
 };
 
@@ -124,7 +125,7 @@ TEST_LIMIT(a_post_reaches_its_incarnation_or_none, 60)
     struct race r = {0};
     struct t_thread poster;
     t_spawn(&poster, post_to_the_latest, &r);
-    for (int i = 0; i < ENDS / 10; i++) {
+    for (int i = 0; i < ENDS / 10 || r.reached == 0 || r.late == 0; i++) {
         BOUGH_BRANCH(b) {
             for (int k = 0; k < 10; k++) {
                 bough_thread *child = bough_add(b, end_soon, bough_arg(&r));
@@ -138,8 +139,6 @@ TEST_LIMIT(a_post_reaches_its_incarnation_or_none, 60)
     __atomic_store_n(&r.over, 1, __ATOMIC_RELEASE);
     t_join(&poster);
     CHECK_EQ(r.stray, 0);
-    CHECK(r.reached > 0);
-    CHECK(r.late > 0);
 }
 
 /* The post's status becomes "ended", whenever its record was written. */
@@ -156,7 +155,7 @@ TEST_LIMIT(no_successful_post_stays_pending_after_its_target_has_ended, 60)
         bough_thread *self = NULL, *seen;
         t_spawn(&thread, ends_at_once, &self);
         while (!(seen = __atomic_load_n(&self, __ATOMIC_ACQUIRE)))
-            ;
+            sched_yield();
         bough_post post = bough_post_event(seen, NULL);
         t_join(&thread);
         if (post.record)

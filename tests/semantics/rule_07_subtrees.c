@@ -126,13 +126,11 @@ TEST(a_post_to_a_thread_alone_does_not_disturb_its_children)
     int64_t slept = 0;
     BOUGH_BRANCH(b) {
         CHECK(bough_add(b, sleeps_50_ms, bough_arg(&slept)));
-        int64_t end = t_now() + ms(5000);
-        while (!__atomic_load_n(&slept, __ATOMIC_ACQUIRE) && t_now() < end) {
+        while (!__atomic_load_n(&slept, __ATOMIC_ACQUIRE)) {
             bough_post_event(bough_self(), &alone);
             bough_clear(NULL);
             spin(200000);
         }
-        CHECK(__atomic_load_n(&slept, __ATOMIC_ACQUIRE));
         CHECK(slept >= ms(50));
     }
     CHECK_EQ(bough_last_result(), 0);

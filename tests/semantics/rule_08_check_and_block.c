@@ -67,7 +67,7 @@ TEST_LIMIT(no_post_is_lost_at_any_moment, 60)
         spin((int64_t)(t_random(&chance) % 2000));
     }
     __atomic_store_n(&l.over, 1, __ATOMIC_RELEASE);
-    CHECK_EQ(bough_interrupt(l.self, NULL), 0);
+    bough_interrupt(l.self, NULL); /* unless the thread has ended already */
     t_join(&thread);
     close(l.fds[0]);
     close(l.fds[1]);

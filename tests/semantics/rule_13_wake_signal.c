@@ -22,7 +22,8 @@ struct foreign {
     uint32_t over;
     int blocked; /* block all signals after the adoption */
     int async;
-    long cut, eintr;
+    _Atomic long cut;
+    long eintr;
 };
 
 static void foreign_calls(struct foreign *f, uint64_t *chance)
@@ -79,7 +80,7 @@ static void rain_on(struct foreign *f, int posts)
     uint64_t chance = t_seed() | 3;
     t_spawn(&thread, call_both, f);
     t_gate_wait(&f->known);
-    for (int i = 0; i < posts; i++) {
+    for (int i = 0; i < posts || (f->cut == 0 && !f->async); i++) {
         CHECK_EQ(bough_interrupt(f->self, NULL), 0);
         spin((int64_t)(t_random(&chance) % 60000));
     }
@@ -92,7 +93,6 @@ TEST_LIMIT(foreign_calls_see_no_eintr, 60)
 {
     struct foreign f = {0};
     rain_on(&f, 30000);
-    CHECK(f.cut > 0);
 }
 
 TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_signals_see_no_eintr, 60)
@@ -100,7 +100,6 @@ TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_signals_see_no_eintr, 60)
     struct foreign f = {.blocked = 1};
     bough_set_report(keep_report);
     rain_on(&f, 30000);
-    CHECK(f.cut > 0);
 }
 
 TEST_LIMIT(foreign_calls_after_an_asynchronous_region_see_no_eintr, 60)
@@ -261,7 +260,7 @@ TEST_LIMIT(a_thread_that_blocks_all_signals_is_woken, 60)
         struct caller c = {.call = all_calls[i], .after = 1};
         call_is_cut_twice(&c);
     }
-    CHECK(reported("blocks signal"));
+    t_until(reported("blocks signal"));
     close(empty[0]);
     close(empty[1]);
 }
@@ -321,8 +320,8 @@ TEST(a_thread_that_blocks_the_signal_is_woken_while_handlers_keep_running)
 
 struct timed {
     struct target t;
-    int64_t posted, answered[3];
-    int rounds;
+    int64_t posted, answered;
+    int over;
 };
 
 static void *blocks_and_times(void *argument)
@@ -331,11 +330,11 @@ static void *blocks_and_times(void *argument)
     sigset_t now;
     d->t.self = bough_self();
     block_all_signals();
-    for (int i = 0; i < 3; i++) {
+    while (!d->over) {
         char byte;
         t_gate_open(&d->t.known);
         CHECK_ERR(bough_read(d->t.pipe[0], &byte, 1), ECANCELED);
-        d->answered[i] = t_now() - __atomic_load_n(&d->posted, __ATOMIC_ACQUIRE);
+        d->answered = t_now() - __atomic_load_n(&d->posted, __ATOMIC_ACQUIRE);
         CHECK_EQ(pthread_sigmask(SIG_BLOCK, NULL, &now), 0);
         CHECK_EQ(sigismember(&now, SIGURG), 1); /* the thread's mask is unchanged */
         CHECK_EQ(bough_clear(NULL), 1);
@@ -353,20 +352,21 @@ TEST(a_thread_that_blocks_all_signals_is_woken_at_once_after_the_first_time)
     bough_set_report(keep_report);
     CHECK_EQ(pipe(d.t.pipe), 0);
     t_spawn(&d.t.thread, blocks_and_times, &d);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; !d.over; i++) {
         t_gate_wait(&d.t.known);
         t_until_blocked(d.t.thread.tid);
         __atomic_store_n(&d.posted, t_now(), __ATOMIC_RELEASE);
         CHECK_EQ(bough_interrupt(d.t.self, NULL), 0);
         t_gate_wait(&d.t.cut);
+        CHECK(i > 0 || d.answered >= ms(45));
+        /* A later time may take as long if the thread gets no processor, but not each time. */
+        d.over = i > 0 && (d.answered < ms(45) || (i == 2 && t_scale() > 1));
         d.t.cut = d.t.known = (struct t_gate){0};
         t_gate_open(&d.t.leave);
     }
     t_join(&d.t.thread);
-    CHECK(d.answered[0] >= ms(45));
-    CHECK(d.answered[1] < ms(45) || d.answered[2] < ms(45) || t_scale() > 1);
     t_until(reported("blocks signal 23"));
-    CHECK_EQ(reports_kept(), 1);
+    CHECK_EQ(times_reported("blocks signal"), 1);
     close(d.t.pipe[0]);
     close(d.t.pipe[1]);
 }

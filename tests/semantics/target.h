@@ -162,14 +162,20 @@ __attribute__((unused)) static void report_of_blocked_signals_fails(const char *
         FAIL("reported: %s", line);
 }
 
+/* How many reports contain this text? */
+__attribute__((unused)) static int times_reported(const char *text)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < REPORTS; i++)
+        count += __atomic_load_n(&report_written[i], __ATOMIC_ACQUIRE) && strstr(reports[i], text);
+    return count;
+}
+
 /* Is there a report that contains this text? Helpers deliver reports, soon but not at once: use
  * t_until(reported(...)). */
 __attribute__((unused)) static int reported(const char *text)
 {
-    for (uint32_t i = 0; i < REPORTS; i++)
-        if (__atomic_load_n(&report_written[i], __ATOMIC_ACQUIRE) && strstr(reports[i], text))
-            return 1;
-    return 0;
+    return times_reported(text) > 0;
 }
 
 __attribute__((unused)) static void forget_reports(void)
