@@ -199,20 +199,27 @@ static void post_to(struct grinder *g)
     CHECK_EQ(bough_interrupt(g->self, "enough"), 0);
 }
 
+/* Nothing else makes the ticker check during a test: a region that the ticker does not end is not left. */
+static void long_ladder(void)
+{
+    struct bough_ladder slow = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_SEC(3600)}, .cap = BOUGH_SEC(7200)};
+    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &slow), 0);
+}
+
 TEST(an_asynchronous_region_is_left_after_about_50_ms)
 {
     struct grinder g;
+    long_ladder();
     grind(&g, loop_for_ever);
     post_to(&g);
     t_join(&g.thread);
     CHECK_EQ(g.left, 1);
     CHECK_EQ(g.error, ECANCELED);
     CHECK(g.cut_after >= ms(49));
-    CHECK(g.cut_after < ms(2000) || t_scale() > 1);
 }
 
 /* A post that also makes the thread's event descriptor readable sends no signal: the ticker has to send it
- * nevertheless. Nothing else makes the ticker check during this test: the ladder's times are long. */
+ * nevertheless. */
 static void loop_with_an_event_descriptor(struct grinder *g)
 {
     CHECK(bough_event_fd() >= 0);
@@ -222,8 +229,7 @@ static void loop_with_an_event_descriptor(struct grinder *g)
 TEST(an_asynchronous_region_is_left_in_a_thread_with_an_event_descriptor)
 {
     struct grinder g;
-    struct bough_ladder slow = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_SEC(3600)}, .cap = BOUGH_SEC(7200)};
-    CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &slow), 0);
+    long_ladder();
     grind(&g, loop_with_an_event_descriptor);
     post_to(&g);
     t_join(&g.thread);
@@ -254,9 +260,11 @@ static void meet_a_point(struct grinder *g)
 TEST(a_point_within_50_ms_delivers_first)
 {
     struct grinder g;
-    grind(&g, meet_a_point);
-    post_to(&g);
-    t_join(&g.thread);
+    do { /* again if the thread had no processor for 50 ms */
+        grind(&g, meet_a_point);
+        post_to(&g);
+        t_join(&g.thread);
+    } while (g.left && g.cut_after >= ms(49));
     CHECK_EQ(g.normal, 1);
     CHECK_EQ(g.left, 0);
 }
@@ -324,10 +332,10 @@ TEST(a_handler_on_an_alternate_stack_is_not_abandoned)
 
 static void critical_inside(struct grinder *g)
 {
-    BOUGH_CRITICAL(0) {
+    BOUGH_CRITICAL(BOUGH_SEC(3600)) {
         CHECK_EQ(bough_level(), BOUGH_DISABLED);
         t_gate_open(&g->inside);
-        while (!__atomic_load_n(&g->posted, __ATOMIC_ACQUIRE))
+        while (!bough_interrupted())
             ;
         spin(ms(200));
         g->other = 1;
@@ -339,13 +347,13 @@ static void critical_inside(struct grinder *g)
 TEST(a_nested_critical_section_is_not_left_and_the_region_after_it_is)
 {
     struct grinder g;
+    long_ladder();
     grind(&g, critical_inside);
     post_to(&g);
     t_join(&g.thread);
     CHECK_EQ(g.other, 1);
     CHECK_EQ(g.left, 1);
     CHECK(g.cut_after >= ms(200));
-    CHECK(g.cut_after < ms(2000) || t_scale() > 1); /* not as late as the end of the section's budget */
 }
 
 static void *critical_around(void *argument)
@@ -353,11 +361,11 @@ static void *critical_around(void *argument)
     struct grinder *g = argument;
     struct bough_async region;
     g->self = bough_self();
-    BOUGH_CRITICAL(0) {
+    BOUGH_CRITICAL(BOUGH_SEC(3600)) {
         if (bough_async_begin(&region) == 0) {
             CHECK_EQ(bough_level(), BOUGH_DISABLED);
             t_gate_open(&g->inside);
-            while (!__atomic_load_n(&g->posted, __ATOMIC_ACQUIRE))
+            while (!bough_interrupted())
                 ;
             spin(ms(150));
             g->normal = 1;
@@ -383,29 +391,37 @@ TEST(nothing_is_delivered_in_an_asynchronous_region_inside_a_critical_section)
 
 /* ---- what is not due --------------------------------------------------------------------------------------------- */
 
-static int grind_in_a_branch(void *argument)
+static int grind_for_200_ms(void *argument)
 {
-    grinder_main(argument);
+    struct grinder *g = argument;
+    struct bough_async region;
+    if (bough_async_begin(&region) == 0) {
+        t_gate_open(&g->inside);
+        spin(ms(200));
+        CHECK_EQ(bough_async_end(&region), 0);
+        g->normal = 1;
+    } else {
+        g->left = 1;
+    }
     return 0;
-}
-
-static void loop_for_200_ms(struct grinder *g)
-{
-    t_gate_open(&g->inside);
-    spin(ms(200));
 }
 
 /* The record was cleared before the 50 ms were over: there is no reason to leave the region. */
 TEST(a_record_that_was_cleared_in_time_does_not_end_the_region)
 {
-    struct grinder g = {.grind = loop_for_200_ms};
-    BOUGH_BRANCH(b) {
-        CHECK(bough_add(b, grind_in_a_branch, bough_arg(&g)));
-        t_gate_wait(&g.inside);
-        g.posted = t_now();
-        post_stop(b);
-        CHECK_EQ(bough_clear(b), 1);
-    }
+    struct grinder g;
+    int64_t stood = 0; /* how long the record stood: again if this thread had no processor meanwhile */
+    do {
+        g = (struct grinder){0};
+        BOUGH_BRANCH(b) {
+            CHECK(bough_add(b, grind_for_200_ms, bough_arg(&g)));
+            t_gate_wait(&g.inside);
+            stood = t_now();
+            post_stop(b);
+            CHECK_EQ(bough_clear(b), 1);
+            stood = t_now() - stood;
+        }
+    } while (stood >= ms(49));
     CHECK_EQ(g.left, 0);
     CHECK_EQ(g.normal, 1);
 }

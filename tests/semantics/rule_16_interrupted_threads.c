@@ -174,16 +174,23 @@ TEST(a_plain_thread_has_one_handle_whoever_makes_it_known)
 /* No bough_release_thread(): the check that would report the thread finds that it has ended. */
 TEST(a_plain_thread_that_has_ended_is_not_reported_as_overdue)
 {
-    struct plain p = {0};
+    int64_t posted, taken, time = STEP_NS;
     bough_self();
-    c_times(BOUGH_ROOT, STEP_NS, STEP_NS);
     CHECK_EQ(bough_on_transition(c_note, NULL), 0);
-    plain_start(&p);
-    bough_thread *thread = bough_adopt_thread(p.thread.tid, "plain");
-    bough_post post = bough_post_event(thread, NULL);
-    plain_end(&p);
-    t_until(bough_post_status(post) == BOUGH_POST_ENDED);
-    CHECK_ERR(bough_alive(thread), ESRCH);
+    do { /* again, with more time, if the thread has not ended before it is overdue */
+        struct plain p = {0};
+        c_count = 0;
+        c_times(BOUGH_ROOT, time, time);
+        plain_start(&p);
+        bough_thread *thread = bough_adopt_thread(p.thread.tid, "plain");
+        posted = t_now();
+        bough_post post = bough_post_event(thread, NULL);
+        plain_end(&p);
+        t_until(syscall(SYS_tgkill, getpid(), p.thread.tid, 0) != 0); /* pthread_join() returns a moment earlier */
+        taken = t_now() - posted;
+        t_until(bough_post_status(post) == BOUGH_POST_ENDED);
+        CHECK_ERR(bough_alive(thread), ESRCH);
+    } while (taken >= time && (time *= 4));
     CHECK_EQ(c_count, 0);
     CHECK_EQ(bough_on_transition(NULL, NULL), 0);
 }
@@ -217,7 +224,8 @@ TEST(another_thread_with_the_same_id_is_another_target)
             SKIP("ids can't be chosen here");
         plain_start(&second);
     }
-    CHECK_EQ(second.thread.tid, tid);
+    if (second.thread.tid != tid)
+        SKIP("another process has taken the id");
     plain_goes_on(&second, 'u');
     t_gate_wait(&second.used);
     CHECK_EQ(second.at_check, 0);

@@ -76,7 +76,7 @@ static void *blocks_in_cleanup(void *argument)
     char byte;
     t->self = bough_self();
     be_interrupted();
-    BOUGH_CLEANUP(0) {
+    BOUGH_CLEANUP(BOUGH_SEC(600)) {
         t_gate_open(&t->known);
         t->result = bough_read(t->pipe[0], &byte, 1);
         t->error = errno;
@@ -109,14 +109,14 @@ TEST(a_later_record_ends_a_call_that_blocks_in_the_region)
 static void about(int64_t measured, int64_t expected)
 {
     CHECK(measured >= expected);
-    CHECK(measured < expected + ms(1500) || t_scale() > 1);
+    CHECK((double)measured < (double)expected + (double)ms(4000) * t_scale());
 }
 
 static void until_it_is_due(void)
 {
     int64_t from = t_now();
     while (bough_check() == 0)
-        CHECK(t_now() - from < ms(15000));
+        CHECK((double)(t_now() - from) < (double)ms(15000) * t_scale());
 }
 
 TEST(the_grace_period_counts_from_the_delivery)
@@ -268,10 +268,15 @@ TEST(a_child_of_a_branch_in_the_region_is_interrupted_when_the_grace_period_is_o
         int64_t from = t_now();
         be_interrupted();
         BOUGH_CLEANUP(grace) {
+            bough_thread *child = NULL;
             BOUGH_BRANCH(b) {
-                CHECK(bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0])));
+                child = bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0]));
+                if (!child) { /* the grace period was over by then */
+                    CHECK_EQ(errno, ECANCELED);
+                    CHECK(t_now() - from >= grace);
+                }
             }
-            CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
+            CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], child != NULL);
         }
         about(t_now() - from, grace);
         CHECK_EQ(bough_clear(NULL), 1);
