@@ -12,20 +12,29 @@
 /* Long enough for a loaded machine, short enough for a test. */
 #define STEP_NS ((int64_t)(BOUGH_MS(150) * t_scale()))
 
-/* Each rung takes `ns`; the first one `first`. */
-static inline void c_times(bough_target target, int64_t first, int64_t ns)
+/* Each rung takes `ns`; the first one `first`, the second one `second`. */
+static inline void c_times_of(bough_target target, int64_t first, int64_t second, int64_t ns)
 {
-    struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, first, ns, ns, ns, ns, ns}};
+    struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, first, second, ns, ns, ns, ns}};
     CHECK_EQ(bough_ladder_set(target, &l), 0);
 }
 
+static inline void c_times(bough_target target, int64_t first, int64_t ns)
+{
+    c_times_of(target, first, ns, ns);
+}
+
+/* The time of an exit that is to succeed, and of one that is to hang. */
+#define LONG_EXIT_NS ((int64_t)(BOUGH_SEC(10) * t_scale()))
+#define SHORT_EXIT_NS (8 * STEP_NS)
+
 /* For a program that the ladder is to end: exit and dump may begin late on a busy machine; they take no longer than
  * they need. */
-static inline void c_times_to_the_end(void)
+static inline void c_times_to_the_end(int64_t exit_ns)
 {
     struct bough_ladder l = {
         .cap = BOUGH_SEC(600),
-        .time = {0, STEP_NS, STEP_NS, STEP_NS, STEP_NS, 8 * STEP_NS, 20 * STEP_NS},
+        .time = {0, STEP_NS, STEP_NS, STEP_NS, STEP_NS, exit_ns, 20 * STEP_NS},
     };
     CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &l), 0);
 }

@@ -26,7 +26,7 @@ static int with_final(void *unused)
 static bough_thread *begin(bough_branch *b, bough_fn *fn, int64_t first)
 {
     bough_set_report(c_silent);
-    c_times(BOUGH_ROOT, first, 4 * STEP_NS);
+    c_times(BOUGH_ROOT, first, BOUGH_SEC(600));
     bough_on_transition(c_note, NULL);
     bough_thread *t = bough_add(b, fn, bough_arg(NULL));
     CHECK(t);
@@ -53,12 +53,15 @@ TEST(a_second_event_climbs_one_rung)
 {
     BOUGH_BRANCH(b) {
         bough_thread *t = begin(b, with_handler, BOUGH_SEC(600));
+        int64_t posted = t_now();
         CHECK_EQ(bough_interrupt(t, "one"), 0);
         CHECK_EQ(bough_interrupt(t, "the same event"), 0);
-        t_until(c_fails);
-        CHECK_EQ(handler.ran, 0);
-        usleep(260000);
-        CHECK_EQ(handler.ran, 0);
+        if (t_now() - posted < BOUGH_MS(250)) { /* or this thread had no processor: these may be two events */
+            t_until(c_fails);
+            CHECK_EQ(handler.ran, 0);
+            usleep(260000);
+            CHECK_EQ(handler.ran, 0);
+        }
         CHECK_EQ(bough_interrupt(t, "two"), 0);
         t_until(handler.ran);
         CHECK_STR(handler.incident.record.reason, "one");

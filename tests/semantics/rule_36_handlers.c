@@ -7,14 +7,20 @@
 static struct c_handler handler, final;
 static struct bough_jmp out;
 
-static bough_post start(bough_branch *b, bough_fn *fn, int64_t ns)
+static bough_post start_of(bough_branch *b, bough_fn *fn, int64_t second, int64_t ns)
 {
     bough_set_report(c_silent);
-    c_times(BOUGH_ROOT, STEP_NS, ns);
+    c_times_of(BOUGH_ROOT, STEP_NS, second, ns);
     bough_on_transition(c_note, NULL);
     bough_thread *t = bough_add(b, fn, bough_arg(NULL));
     CHECK(t);
+    t_until(c_works); /* it has its handlers */
     return bough_post_event(t, NULL);
+}
+
+static bough_post start(bough_branch *b, bough_fn *fn, int64_t ns)
+{
+    return start_of(b, fn, ns, ns);
 }
 
 static int both(void *unused)
@@ -50,10 +56,11 @@ TEST(its_incident_neither_interrupts_a_handlers_calls_nor_enters_it_again)
     CHECK_EQ(handler.ran, 1);
 }
 
-static _Atomic int cut;
+static _Atomic int blocks, cut;
 
 static void block(struct c_handler *h)
 {
+    blocks += h == &handler;
     if (h == &handler && bough_usleep(500000000) != 0 && errno == ECANCELED)
         cut = 1;
 }
@@ -61,11 +68,14 @@ static void block(struct c_handler *h)
 TEST(a_handler_that_hangs_does_not_delay_the_next_rung)
 {
     handler.inside = block;
-    BOUGH_BRANCH(b) {
-        start(b, both, STEP_NS);
-        t_until(final.ran); /* nested: the final handler runs at a point in a call of the first handler */
-        t_until(cut);
-        c_go = 1;
+    for (int64_t time = STEP_NS; !blocks; time *= 4) { /* again, with more time, if the rung is over before it runs */
+        final.ran = c_go = c_works = 0;
+        BOUGH_BRANCH(b) {
+            start(b, both, time);
+            t_until(final.ran); /* nested: the final handler runs at a point in a call of the first handler */
+            t_until(cut || !blocks);
+            c_go = 1;
+        }
     }
     t_until(c_has(2, 3)); /* a helper reports it */
 }
@@ -96,7 +106,7 @@ TEST(a_final_handler_that_returns_has_failed)
     struct bough_progress progress = {0};
     handler.verdict = BOUGH_PROMOTE;
     BOUGH_BRANCH(b) {
-        bough_post post = start(b, both, 4 * STEP_NS);
+        bough_post post = start_of(b, both, BOUGH_SEC(600), 4 * STEP_NS);
         t_until(final.ran);
         t_until(bough_post_progress(post, &progress) == 0 && progress.overdue);
         CHECK_EQ(progress.rung, BOUGH_RUNG_FINAL);
@@ -189,12 +199,15 @@ static bough_cond changed = BOUGH_COND_INIT;
 static int jumps_out_of_a_wait(void *unused)
 {
     (void)unused;
+    c_works = 1;
     CHECK_ERR(bough_usleep(500000000), ECANCELED);
     BOUGH_CLEANUP(BOUGH_SEC(600)) { /* the wait continues until the handler is due */
         CHECK_EQ(bough_mutex_lock(&mutex, 0), 0);
         if (bough_setjmp(&out) == 0) {
-            BOUGH_HANDLE_FINAL(c_handle, &final)
+            BOUGH_HANDLE_FINAL(c_handle, &final) {
+                c_works = 2;
                 bough_cond_await(&changed, &mutex, 0);
+            }
             FAIL("the wait ends");
         }
         CHECK_EQ(bough_mutex_unlock(&mutex), 0);
@@ -216,8 +229,16 @@ static int awaits(void *unused)
 TEST(a_call_that_a_jump_leaves_is_rolled_back)
 {
     final.inside = jump;
-    BOUGH_BRANCH(b)
-        start(b, jumps_out_of_a_wait, BOUGH_SEC(600));
+    BOUGH_BRANCH(b) {
+        bough_set_report(c_silent);
+        c_times(BOUGH_ROOT, BOUGH_SEC(600), BOUGH_SEC(600));
+        bough_thread *t = bough_add(b, jumps_out_of_a_wait, bough_arg(NULL));
+        t_until(c_works == 1);
+        CHECK_EQ(bough_interrupt(t, "one"), 0);
+        t_until(c_works == 2);
+        usleep(260000);
+        CHECK_EQ(bough_interrupt(t, "two"), 0); /* the second event climbs */
+    }
     CHECK_EQ(final.ran, 1);
     BOUGH_BRANCH(b) {
         CHECK(bough_add(b, awaits, bough_arg(NULL)));
@@ -303,7 +324,7 @@ static int computes(void *unused)
     CHECK_EQ(
         bough_handler_begin(&region, c_handle, &final, BOUGH_HANDLER_FINAL | BOUGH_HANDLER_ASYNC, __FILE__, __LINE__),
         0);
-    for (;;)
+    for (c_works = 1;;)
         spun++;
 }
 

@@ -8,7 +8,7 @@ static struct c_handler handler;
 static int hangs(void *unused)
 {
     (void)unused;
-    while (!c_go)
+    for (c_works = 1; !c_go;)
         usleep(1000);
     return 0;
 }
@@ -30,6 +30,7 @@ static void overdue_at(enum bough_kind kind, bough_fn *fn, int rung)
     bough_on_transition(c_note, NULL);
     BOUGH_BRANCH(b) {
         bough_thread *t = bough_add(b, fn, bough_arg(NULL));
+        t_until(c_works); /* it has its handler */
         bough_post post = bough_post_event(t, &event);
         t_until(bough_post_progress(post, &progress) == 0 && progress.overdue);
         CHECK_EQ(progress.rung, rung);
@@ -60,10 +61,10 @@ TEST(with_handlers_a_stop_climbs_to_rung_3)
 }
 
 /* The ladder of the program under test. */
-static void hang_under(enum bough_kind kind)
+static void hang_under(enum bough_kind kind, int64_t exit_ns)
 {
     struct bough_event event = {.kind = kind, .signo = SIGTERM};
-    c_times_to_the_end();
+    c_times_to_the_end(exit_ns);
     BOUGH_BRANCH(b) {
         bough_add(b, hangs, bough_arg(NULL));
         bough_post_event(b, &event);
@@ -74,13 +75,13 @@ static void hang_by_signal(void *unused)
 {
     (void)unused;
     bough_signals(0);
-    hang_under(BOUGH_SIGNAL);
+    hang_under(BOUGH_SIGNAL, LONG_EXIT_NS);
 }
 
 static void hang_by_operator(void *unused)
 {
     (void)unused;
-    hang_under(BOUGH_OPERATOR);
+    hang_under(BOUGH_OPERATOR, LONG_EXIT_NS);
 }
 
 static void never_returns(void)
@@ -91,8 +92,9 @@ static void never_returns(void)
 
 static void hang_in_exit(void *unused)
 {
+    (void)unused;
     atexit(never_returns);
-    hang_by_operator(unused);
+    hang_under(BOUGH_OPERATOR, SHORT_EXIT_NS);
 }
 
 TEST(an_ignored_signal_ends_the_process)
@@ -118,7 +120,7 @@ static void explicitly(void *unused)
 {
     struct bough_ladder l = {.ceiling = {[BOUGH_STOP] = BOUGH_RUNG_EXIT}};
     (void)unused;
-    c_times_to_the_end();
+    c_times_to_the_end(LONG_EXIT_NS);
     BOUGH_BRANCH(b) {
         CHECK_EQ(bough_ladder_set(b, &l), 0);
         bough_add(b, hangs, bough_arg(NULL));

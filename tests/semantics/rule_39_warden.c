@@ -13,10 +13,10 @@ static int hangs(void *unused)
     return 0;
 }
 
-static void hang_up(void)
+static void hang_up(int64_t exit_ns)
 {
     struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "enough"};
-    c_times_to_the_end();
+    c_times_to_the_end(exit_ns);
     BOUGH_BRANCH(b) {
         bough_add(b, hangs, bough_arg(NULL));
         bough_post_event(b, &event);
@@ -35,7 +35,7 @@ static void callback_hangs(void *unused)
 {
     (void)unused;
     bough_on_transition(stuck, NULL);
-    hang_up();
+    hang_up(LONG_EXIT_NS);
 }
 
 TEST(a_callback_that_hangs_delays_nothing)
@@ -54,7 +54,7 @@ static void report_hangs(void *unused)
 {
     (void)unused;
     bough_set_report(stuck_report);
-    hang_up();
+    hang_up(LONG_EXIT_NS);
 }
 
 TEST(a_log_that_hangs_delays_nothing)
@@ -83,7 +83,7 @@ static void all_hangs(void *path)
     bough_exit_tier(0, tier_hangs, NULL);
     atexit(never_returns);
     CHECK_EQ(bough_last_words(path, -1, 0), 0);
-    hang_up();
+    hang_up(SHORT_EXIT_NS);
 }
 
 TEST(the_last_words_are_written)
@@ -113,7 +113,7 @@ static void words_to_a_full_pipe(void *unused)
     CHECK_EQ(bough_last_words(NULL, fds[1], 0), 0);
     bough_exit_tier(0, tier_hangs, NULL);
     atexit(never_returns);
-    hang_up();
+    hang_up(SHORT_EXIT_NS);
 }
 
 TEST(the_end_does_not_wait_for_a_reader_of_the_last_words)
