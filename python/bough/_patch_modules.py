@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The replaced functions of modules that a program may import later, and of extension modules.
 
-They keep the modules' promises when an interrupt ends a call: a child process or a semaphore is not lost, and the interrupt's
-exception takes the place of the module's error. A thread that has not opted in gets the original, after one check.
+They keep the modules' promises when an interrupt ends a call: a child process is not lost, a condition's lock is taken again, and
+the interrupt's exception takes the place of the module's error. A thread that has not opted in gets the original, after one check.
 """
 import importlib
 import os
@@ -14,7 +14,7 @@ from importlib.machinery import ExtensionFileLoader
 from bough import _bough, _own, _replace
 from bough._exceptions import consists_of, is_a_stop
 
-INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first from Python 3.13 on
+INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first one from Python 3.13 on
 
 
 def patch():
@@ -27,7 +27,7 @@ def patch():
 
 # ---- errors of extension modules ---------------------------------------------------------------------------------------
 
-# An interrupted read of TLS looks like its end, were it not for this, and an interrupted lookup like a host that is not known.
+# Otherwise an interrupted TLS read would look like the end of the stream, and an interrupted lookup like an unknown host.
 _ERRORS = {
     "_socket": ("gaierror", "herror"),
     "_ssl": (
@@ -43,7 +43,7 @@ _ERRORS = {
 
 
 def _replace_errors_of(module):
-    """A module's, if it has any, and is there."""
+    """Replace the errors of a module, if it is loaded and _ERRORS has any of it."""
     for name in _ERRORS.get(module, ()):
         error = getattr(sys.modules.get(module), name, None)
         if error is not None:
@@ -51,8 +51,8 @@ def _replace_errors_of(module):
 
 
 def _exec_module(original):
-    """A module that was loaded just now is cut from its first call on, and its errors are replaced as soon as they are there:
-    a thread that takes part may be the one that imports it."""
+    """Interpose the blocking calls of a new module before its code runs, and replace its errors right after that: the thread that
+    imports the module may have opted in."""
     return _replace.around(original, before=_bough.rescan, after=lambda loader, module: _replace_errors_of(module.__name__))
 
 
@@ -68,7 +68,7 @@ def _errors_of_modules():
 
 
 def _away(original):
-    """Executes code in another interpreter, where nothing may be interrupted: what bough raises belongs to this one."""
+    """For a function that executes code in another interpreter. No interrupt ends that: bough's exceptions belong to this one."""
 
     @wraps(original)
     def away(*args, **kwargs):
@@ -92,8 +92,8 @@ def _subprocess(module):
 
 
 def _popen_exit(original):
-    """Left by an interrupt, the block does not wait until the process has ended, which nobody may have asked it to. For a
-    KeyboardInterrupt the original waits 0.25 s and goes on, so it gets one here. That wait is cleanup."""
+    """A block that an interrupt ends does not wait for the end of the process, which may not have been asked to end. The original
+    waits at most 0.25 s after a KeyboardInterrupt, so it gets one for any interrupt. That wait is cleanup."""
 
     @wraps(original)
     def __exit__(self, kind, value, trace):
@@ -110,13 +110,13 @@ def _popen_exit(original):
 
 
 def _wait_for_event(process, original, timeout):
-    """The original looks, sleeps for 1 ms, looks again, and so on."""
+    """Wait for a pidfd. The original with a timeout calls waitpid() again and again, and sleeps up to 50 ms in between."""
     import select
 
     try:
         fd = os.pidfd_open(process.pid)
     except (AttributeError, OSError):
-        return original(timeout=timeout)  # an older system, or another thread has waited for the process
+        return original(timeout=timeout)  # an older kernel, or another thread has reaped the process
     try:
         event = select.poll()
         event.register(fd, select.POLLIN)
@@ -130,7 +130,7 @@ def _wait_for_event(process, original, timeout):
 
 
 def _meeting_cut(original):
-    """The interrupted call says so by its result, or not at all."""
+    """For a call that returns an error number, or nothing, if it is interrupted: the interrupt's exception is raised here."""
 
     @wraps(original)
     def call(*args):
@@ -150,7 +150,7 @@ def _socket(module):
 
 
 def _process_condition_wait(original):
-    """multiprocessing's. Its caller releases the lock: it is not interrupted while it takes the lock again."""
+    """For multiprocessing's Condition. The caller will release the lock, so taking it again is not interrupted."""
 
     @_own.without_frames
     @wraps(original)

@@ -10,8 +10,8 @@ from bough import _bough, _check, _green, _patch_modules, _patch_threads, _proce
 from bough._own import without_frames
 
 _lock = threading.RLock()
-_opted_in = False  # completely
-_more = set()  # of _MORE: what the program has asked for besides
+_opted_in = False  # True when all steps of opt_in() are done
+_more = set()  # keys of _MORE that the program has asked for
 
 
 @without_frames
@@ -37,7 +37,7 @@ def opt_in(*, pools=False, threads=False):
         _green.refuse_patches()
         first = _bough.opt_in()
         if not (first or _opted_in) or not (first or wanted - _more):
-            return False  # done by another thread, or being done further out in this one
+            return False  # another thread has done it, or an outer call of this thread is doing it
         try:
             if first:
                 _patch_all()
@@ -73,7 +73,7 @@ def opt_out():
 
 
 def _put_back():
-    """The first step is the only one that can fail."""
+    """Only the first step, _bough.opt_out(), can fail."""
     _bough.opt_out()
     try:
         _replace.undo_all()
@@ -82,7 +82,7 @@ def _put_back():
 
 
 def _interpreter_ends():
-    """The standard library is as it was. Blocking calls of threads that run on are interrupted as before."""
+    """Restore the standard library. Interrupts still end the blocking calls of threads that go on."""
     with _lock:
         _replace.undo_all()
         _signals.interpreter_ends()
@@ -91,8 +91,9 @@ def _interpreter_ends():
 _process.at_interpreter_end(_interpreter_ends)
 
 
-# Modules that are changed when they are imported, or now if the program has imported them already; and by which file.
 _POOLS = "concurrent.futures._base concurrent.futures.thread multiprocessing.pool"
+
+# A file of bough -> the modules that it changes when they are imported, or now if the program has imported them already.
 _CHANGED_BY = {
     "_patch_modules": f"multiprocessing.synchronize queue socket subprocess {_patch_modules.INTERPRETERS}",
     "_futures": _POOLS,
@@ -109,7 +110,7 @@ def _follow(changed_by):
 
 
 def _plain_threads():
-    from bough import _plain  # loaded only where it is asked for
+    from bough import _plain  # loaded only if the program asks for it
 
     _plain.take_part()
 
@@ -126,22 +127,22 @@ def _patch_all():
 # ---- report -----------------------------------------------------------------------------------------------------------------
 
 NOT_COVERED = (
-    ("os.system()", "is left alone: subprocess.run() is interruptible"),
-    ("calls through ctypes and cffi", "their addresses are looked up by hand"),
-    ("a long computation in C, such as sum(range(10**9))", "comes to no bytecode and no call"),
-    ("another thread's hold of a buffered file", "io waits for it inside the interpreter"),
-    ("what a buffered read has gathered by several reads", "is dropped with the exception, as by any: io keeps it nowhere"),
-    ("sqlite3's wait for another's lock", "in connections that were opened before the opt-in, and after PRAGMA busy_timeout"),
-    ("condition variables, semaphores and joins in C code", "most of it aborts if they fail"),
-    ("fsync(), a dead NFS server, disks", "the kernel lets nobody interrupt it"),
-    ("event loops of Qt and Tk", "bough does not know how to end them"),
-    ("threads that have not opted in", "by their own wish"),
+    ("os.system()", "is not interrupted: use subprocess.run()"),
+    ("calls through ctypes and cffi", "bough can't replace addresses that are looked up at run time"),
+    ("a long computation in C, such as sum(range(10**9))", "executes no bytecode and makes no blocking call"),
+    ("a buffered file that another thread is using", "io waits for that thread inside the interpreter"),
+    ("bytes that an interrupted buffered read has gathered", "are lost, as with any exception: io does not keep them"),
+    ("sqlite3's wait for another connection's lock", "if its connection was opened before opting in, or after PRAGMA busy_timeout"),
+    ("condition variables, semaphores and joins in C code", "most C code aborts if these fail"),
+    ("fsync(), a dead NFS server, disks", "the kernel does not let a signal interrupt these"),
+    ("event loops of Qt and Tk", "bough has no way to end them"),
+    ("threads that have not opted in", "only threads that have opted in are interrupted"),
 )
 
 
 @without_frames
 def report():
-    """A dict of what bough covers in this interpreter, what it does not cover, and why. `str()` makes readable text of it."""
+    """Return what bough covers in this interpreter, what it does not cover, and why, as a dict whose `str()` is readable text."""
     slots = [(name or "the program", symbol or "", state, why or "") for name, symbol, state, why in _bough.slots()]
     in_or_out = _bough.lock_methods()
     return Report(
@@ -167,18 +168,19 @@ class Report(dict):
         by_object = {}
         for name, symbol in self["interposed"]:
             by_object.setdefault(name, []).append(symbol)
-        lines = ["bough: blocking calls that are cut, by object:"]
+        lines = ["bough: blocking calls that interrupts end, by object:"]
         lines += [f"  {name}: {', '.join(symbols)}" for name, symbols in by_object.items()]
         own = sorted({symbol for _, symbol in self["hooked"]})
-        lines += ["waits of C code that never fail, and what asks for signals: " + ", ".join(own)]
+        lines += ["waits of C code that never fail, and checks for signals: " + ", ".join(own)]
         lines += ["methods that wait interruptibly: " + ", ".join(self["methods"])]
         if self["methods_not_wrapped"]:
-            lines += ["methods that do not: " + ", ".join(self["methods_not_wrapped"])]
+            lines += ["methods that wait without being interruptible: " + ", ".join(self["methods_not_wrapped"])]
         lines += ["errors that become the interrupt's exception: " + ", ".join(self["errors"])]
         lines += ["replaced in the standard library: " + ", ".join(self["replaced"])]
         lines += [f"memory for the frames of threads that have ended: {self['kept_stacks']} blocks of 16 kB are kept for new threads"]
-        lines += ["pools of threads: " + ("their items are interrupted" if self["pools"] else "as without bough, see opt_in(pools=)")]
-        lines += ["plain threads: " + ("their blocking calls are cut" if self["threads"] else "as without bough, see opt_in(threads=)")]
-        lines += [f"left alone: {symbol} of {name}: {why}" for name, symbol, why in self["skipped"]]
+        lines += ["pools of threads: " + ("interrupts end their items" if self["pools"] else "as without bough, see opt_in(pools=)")]
+        plain = "interrupts end their blocking calls" if self["threads"] else "as without bough, see opt_in(threads=)"
+        lines += [f"plain threads: {plain}"]
+        lines += [f"not interposed: {symbol} of {name}: {why}" for name, symbol, why in self["skipped"]]
         lines += ["not covered:"] + [f"  {what}: {why}" for what, why in self["not_covered"]]
         return "\n".join(lines)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The replaced methods of threading's classes, and the hooks for exceptions that have nowhere to go.
+"""The replaced methods of threading's classes, and the two exception hooks.
 
-They keep threading's promises when an interrupt ends a wait: a thread is not taken for ended, a notification is not lost. A
-thread that has not opted in gets the original, after one check.
+They keep threading's promises when an interrupt ends a wait: a thread that runs is not marked as ended, and no notification is
+lost. A thread that has not opted in gets the original, after one check.
 """
 import sys
 import threading
@@ -63,7 +63,7 @@ def _condition_wait(original):
                         self._waiters.remove(waiter)
                     except ValueError:
                         if cut:
-                            self.notify()  # it was meant for this waiter, which has been cut: it is the next one's
+                            self.notify()  # the notification came to this interrupted waiter: pass it on
 
     return wait
 
@@ -72,8 +72,8 @@ def _condition_wait(original):
 
 
 def _wait_for_tstate_lock(original):
-    """Up to 3.12. The original takes a thread for ended when its wait was ended by an exception: an interrupt, or in main a
-    signal's."""
+    """Up to Python 3.12. The original marks a thread as ended if an exception ends the wait: an interrupt's or, in main, that of a
+    signal handler."""
 
     @_own.without_frames
     @wraps(original)
@@ -87,7 +87,8 @@ def _wait_for_tstate_lock(original):
                     lock.release()
                     self._stop()
         except BaseException:
-            # A signal's exception may have come when the lock was taken already. Who ends gives it away with its last act.
+            # A signal's exception may have come after acquire() took the lock. A thread releases this lock as its last act: if the
+            # thread is gone and the lock is held, the caller holds it.
             if lock.locked() and not _bough.has_state(self.ident):
                 lock.release()
                 self._stop()
@@ -97,7 +98,7 @@ def _wait_for_tstate_lock(original):
 
 
 def _with_own_lock(original):
-    """From 3.13 on a join waits inside the interpreter, where nothing can be cut: so first for a lock of ours."""
+    """From 3.13 on join() waits inside the interpreter, where no interrupt can end the wait. So it first waits for this lock."""
 
     @wraps(original)
     def _bootstrap_inner(self):
@@ -112,8 +113,8 @@ def _with_own_lock(original):
 
 
 def _lock_of_end(thread, join):
-    """Released when the thread has ended. For one that began before we were there, somebody has to wait in our place; None: no
-    thread can be started for that."""
+    """A lock that is released when the thread has ended. If the thread began before opt_in(), a new helper thread joins it and
+    releases the lock. None if no helper can be started."""
     lock = getattr(thread, "_bough_ends", None)
     if lock is not None:
         return lock
@@ -132,7 +133,7 @@ STEP = 0.05
 
 
 def _join_in_steps(thread, join, timeout):
-    """Without a thread that waits in our place: an interrupt is met at the next step."""
+    """Join without a helper thread: check for an interrupt after each step."""
     until = None if timeout is None else time.monotonic() + timeout
     while True:
         left = STEP if until is None else until - time.monotonic()
@@ -161,7 +162,7 @@ def _join_by_own_lock(original):
     return join
 
 
-# ---- exceptions that have nowhere to go -----------------------------------------------------------------------------------
+# ---- exceptions that end a thread, or can't be raised ---------------------------------------------------------------------
 
 
 def _silent_about_thread_exit(original):
@@ -174,7 +175,8 @@ def _silent_about_thread_exit(original):
 
 
 def _rearm_swallowed(original):
-    """Swallowed in a finalizer or by C code, it comes again (rule 44); also where another one is reported."""
+    """Raise an interrupt's exception again that a finalizer or C code has swallowed (rule 44), or that comes during the report of
+    another exception."""
 
     @wraps(original)
     def unraisablehook(unraisable, /):
@@ -182,7 +184,7 @@ def _rearm_swallowed(original):
             return
         try:
             original(unraisable)
-        except BaseException as error:  # the interpreter would try to report this one, too
+        except BaseException as error:  # the interpreter would report this exception as unraisable, too
             if not _bough.rearm(error):
                 raise
 

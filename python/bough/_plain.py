@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Plain threads, after opt_in(threads=True): a threading.Thread that is started from then on takes part while its run() runs, so an
+"""Plain threads, after opt_in(threads=True): a threading.Thread that is started later is opted in while its run() runs, so an
 interrupt ends its blocking calls (rule 16).
 
-The threads by which the standard library serves its pools, queues and logs are left alone: each ends by the object that has started
-it, which would wait without end for one that an interrupt has ended. So are the package's threads.
+Two groups are not opted in: bough's threads, and those with which the standard library serves its pools, queues and logs. The
+object that has started such a thread also ends it, and could wait forever for a thread that an interrupt has ended.
 """
 import threading
 from functools import wraps
@@ -11,7 +11,7 @@ from functools import wraps
 from bough import _bough, _check, _replace
 from bough._run import Run
 
-# Whose functions such threads run.
+# A thread of these groups runs a function of one of these modules.
 _SERVICES = ("asyncio.", "bough.", "concurrent.futures.", "logging.", "multiprocessing.")
 
 
@@ -28,7 +28,7 @@ class _PlainRun(Run):
 def _taking_part(original):
     @wraps(original)
     def _bootstrap_inner(self):
-        if not hasattr(self, "_starts_disabled") and not is_service(self):  # a bough.Thread has that
+        if not hasattr(self, "_starts_disabled") and not is_service(self):  # only a bough.Thread has that
             self.__dict__["run"] = _bough.around(_PlainRun(self, self.run))
         original(self)
 
@@ -41,7 +41,7 @@ def is_service(thread):
 
 
 def _function(thread):
-    """What the thread runs: its class's run(), if that is not threading's; else what the constructor was given."""
+    """The function that the thread runs: its class's run(), or the constructor's argument if that run() is threading's."""
     run = type(thread).run
     if run is threading.Thread.run:
         return thread._target

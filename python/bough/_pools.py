@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Pools of threads, after opt_in(pools=True) (rule 45): concurrent.futures, and with it asyncio's; multiprocessing.pool.ThreadPool.
 
-While a work item runs its worker takes part, in a branch of the item's own. Future.cancel() on an item that runs
-interrupts it and returns True: it was asked, as with an asyncio task. If it ends by that, or by any other interrupt, the
-future is cancelled (`cancelled()`, CancelledError); if it catches that and returns, the future has its result. The worker
-goes on either way.
+While a work item runs, its worker is opted in, in a separate branch. Future.cancel() on a running item interrupts the item
+and returns True, which means that the end was requested, as with an asyncio task. If this or another interrupt ends the
+item, its future is cancelled (`cancelled()`, CancelledError); if the item catches the interrupt and returns, the future has
+its result. The worker goes on either way.
 """
 from functools import wraps
 
@@ -42,14 +42,14 @@ def _run(original):
             call = _bough.Call(context[0].run, (self.task,), {}, future=self.future)
         else:
             call = _bough.Call(self.fn, self.args, self.kwargs, future=self.future)
-        del self, context  # the exception's traceback holds this frame, and the future the exception
+        del self, context  # the future keeps an exception, whose traceback keeps this frame
         call.run()
 
     return run
 
 
 def function_of(item):
-    return item.task[0] if hasattr(item, "task") else item.fn  # the first from 3.14 on
+    return item.task[0] if hasattr(item, "task") else item.fn  # task: from 3.14 on
 
 
 def _cancel(original):
@@ -79,8 +79,8 @@ def _thread_pool_worker(original):
 
 
 class _Tasks:
-    """The queue that a worker of threads gets its tasks from. An interrupted task fails with CancelledError: a ThreadExit would end
-    the worker, and the task's result would never come."""
+    """The queue from which a ThreadPool's worker gets tasks. An interrupted task fails with CancelledError, because a ThreadExit
+    would end the worker, and the task's result would never come."""
 
     def __init__(self, queue):
         self.queue = queue

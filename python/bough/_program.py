@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""`python -m bough run`: a program as the interpreter runs it, with bough's pools, threads and ladder.
+"""`python -m bough run`: runs a program as the interpreter would, with bough's pools, threads and ladder.
 
-What is particular to `python PROGRAM` is done here: sys.argv, sys.path[0], the module __main__ and its names; the error
-messages are the interpreter's. That the program's threads end is _program_end.py's.
+This file does what `python PROGRAM` does: it sets sys.argv, sys.path[0], the module __main__ and its names, and prints the
+interpreter's error messages. _program_end.py ends the program's threads.
 """
 import os
 import sys
@@ -12,11 +12,11 @@ from types import ModuleType
 
 from bough import _bough, _patch_stdlib, _program_end, _trace, ladder
 
-_NOT_READ = 2  # exit status, as the interpreter's
+_NOT_READ = 2  # the interpreter's exit status for a file that can't be read
 
 
 class _NotFound(Exception):
-    """(what the interpreter would write, its exit status)"""
+    """Its arguments: the message and the exit status that the interpreter would give."""
 
 
 def run(options):
@@ -52,7 +52,7 @@ def _opt_in(options):
 
 
 def _not_loaded(error):
-    """A syntax error, say: without the frames that have read the file."""
+    """Print an error of loading, such as a SyntaxError, without the frames that have read the file."""
     trace = error.__traceback__
     while trace is not None and _is_loader(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
@@ -64,11 +64,11 @@ def _is_loader(file):
     return file in (__file__, "<frozen runpy>") or file.startswith("<frozen importlib.")
 
 
-# ---- the kinds of programs: each is found, and returns the function that runs it -------------------------------------------
+# ---- the kinds of programs: each function finds the program, and returns a function that runs it ---------------------------
 
 
 def _main_module(**names):
-    """A module __main__ as the interpreter makes it."""
+    """Replace the module __main__ by one as the interpreter makes it."""
     main = ModuleType("__main__")
     before = vars(sys.modules["__main__"])
     if "__annotations__" in before:  # until 3.13
@@ -86,7 +86,7 @@ def _path_begins_with(folder):
 
 def _command(text):
     _path_begins_with("")
-    if sys.version_info >= (3, 13):  # tracebacks show its lines
+    if sys.version_info >= (3, 13):  # tracebacks show the lines of the command
         import linecache
 
         linecache.cache["<string>"] = len(text), None, text.splitlines(keepends=True), "<string>"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Tk's main loop in a program that `bough run` runs. It waits inside Tcl, and looks for signals after each event only: where none
-comes, a Ctrl-C and a SIGTERM would wait for the user's next movement. A timer of Tcl's is such an event. And a Ctrl-C that comes while
-a function of the program's runs for an event would only be printed."""
+"""Tk's main loop in a program that `bough run` runs. The loop waits inside Tcl and checks for signals only after an event: a Ctrl-C
+or SIGTERM would have no effect until the user's next movement. So a Tcl timer makes events. A Ctrl-C that comes in an event's
+callback is raised, which tkinter would only print."""
 import sys
 from functools import wraps
 
@@ -33,11 +33,11 @@ def _stop(interpreter):
     try:
         interpreter.eval("after cancel $::bough_timer")
     except Exception:
-        pass  # the window was destroyed, and its interpreter with it
+        pass  # the window was destroyed, and its Tcl interpreter with it
 
 
 def _passing_ctrl_c_on(original):
-    """For Misc._report_exception(), which tkinter calls in its `except` for such a function; it lets a SystemExit through by itself."""
+    """For Misc._report_exception(), which tkinter calls in its `except` around a callback. tkinter raises only a SystemExit."""
 
     @wraps(original)
     def _report_exception(self):
