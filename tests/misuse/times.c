@@ -137,7 +137,8 @@ static void *hold(void *unused)
     CHECK_EQ(bough_mutex_lock(&w.held, 0), 0);
     holder = bough_self();
     t_gate_open(&held);
-    t_gate_wait(&enough);
+    while (!__atomic_load_n(&enough.open, __ATOMIC_ACQUIRE)) /* a gate's limit is too short for all waits together */
+        usleep(1000);
     CHECK_EQ(bough_mutex_unlock(&w.held), 0);
     return unused;
 }

@@ -140,6 +140,14 @@ TEST(a_thread_that_does_not_end_is_named_and_left_behind)
 
 /* ---- bough_exit() ------------------------------------------------------------------------------------------------ */
 
+/* Shorter than the 5 s that an exit without a grace waits. A process that had no processor for a while is run again. */
+enum { TRIES = 5 };
+
+static int is_short(int64_t taken)
+{
+    return (double)taken < 3e9 * t_scale();
+}
+
 static void exits(void *unused)
 {
     (void)unused;
@@ -172,11 +180,15 @@ static void exits_with_stubborn_thread(void *unused)
 TEST(bough_exit_waits_no_longer_than_the_grace)
 {
     char text[300];
-    int64_t begun = t_now();
-    CHECK_EXITED(t_run_output(exits_with_stubborn_thread, NULL, text, sizeof text), 6);
-    CHECK(strstr(text, "(stubborn)"));
-    CHECK(t_now() - begun >= 100000000);
-    CHECK((double)(t_now() - begun) < 3e9 * t_scale());
+    int64_t taken = INT64_MAX;
+    for (int i = 0; i < TRIES && !is_short(taken); i++) {
+        taken = t_now();
+        CHECK_EXITED(t_run_output(exits_with_stubborn_thread, NULL, text, sizeof text), 6);
+        taken = t_now() - taken;
+        CHECK(strstr(text, "(stubborn)"));
+        CHECK(taken >= 100000000);
+    }
+    CHECK(is_short(taken));
 }
 
 static int exiting_child(void *unused)
@@ -198,11 +210,15 @@ static void exits_in_child(void *unused)
 
 TEST(bough_exit_in_a_child_does_not_wait_for_threads_that_wait_for_it)
 {
-    seen = p_share(sizeof *seen);
-    int64_t begun = t_now();
-    CHECK_EXITED(t_run_status(exits_in_child, NULL), 8);
-    CHECK_EQ(seen->ended, 1);
-    CHECK((double)(t_now() - begun) < 3e9 * t_scale());
+    int64_t taken = INT64_MAX;
+    for (int i = 0; i < TRIES && !is_short(taken); i++) {
+        seen = p_share(sizeof *seen);
+        taken = t_now();
+        CHECK_EXITED(t_run_status(exits_in_child, NULL), 8);
+        taken = t_now() - taken;
+        CHECK_EQ(seen->ended, 1);
+    }
+    CHECK(is_short(taken));
 }
 
 static void exits_while_signal_stands(void *unused)

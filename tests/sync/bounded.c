@@ -24,7 +24,14 @@ static int counted_work(void *value)
     (void)value;
     count_in();
     ran++;
-    usleep(1000);
+    return 0;
+}
+
+/* The first ones wait for each other. */
+static int counted_meeting(void *value)
+{
+    counted_work(value);
+    t_until(most >= 3);
     return 0;
 }
 
@@ -34,7 +41,7 @@ TEST(never_more_than_the_limit)
         bough_bounded *three = bough_bounded_new(jobs, 3);
         CHECK(three);
         for (int i = 0; i < 60; i++)
-            CHECK(bough_bounded_add(three, counted_work, bough_resource_of(NULL, destroy)));
+            CHECK(bough_bounded_add(three, counted_meeting, bough_resource_of(NULL, destroy)));
     }
     CHECK_EQ(bough_last_result(), 0);
     CHECK_EQ(most, 3);

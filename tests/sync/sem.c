@@ -108,6 +108,7 @@ TEST(an_unknown_thread_is_adopted_and_interrupted)
     bough_sem sem = {0};
     struct t_thread thread;
     t_spawn(&thread, stranger, &sem);
+    t_until(__atomic_load_n(&sem.state, __ATOMIC_RELAXED) >> 32 == 1); /* before that it may wait for the ticker */
     t_until_blocked(thread.tid);
     CHECK_EQ(bough_interrupt_all("test"), 1);
     CHECK_EQ(t_join(&thread), (void *)(intptr_t)ECANCELED);
