@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import socket
 import struct
@@ -12,6 +13,8 @@ import termios
 import threading
 import tty
 from contextlib import ExitStack, contextmanager
+
+from tools import LIMIT
 
 
 @contextmanager
@@ -239,9 +242,10 @@ def full_tcp_server():
         server.bind(("127.0.0.1", 0))
         server.listen(0)
         stack.enter_context(socket.create_connection(server.getsockname()))
+        select.select([server], [], [])  # it is in the backlog, which is full now
 
         def release():
-            server.settimeout(5)
+            server.settimeout(LIMIT)  # the client tries again after 1 s, 3 s, 7 s and so on
             for _ in range(2):
                 stack.enter_context(server.accept()[0])
 

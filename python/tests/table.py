@@ -62,7 +62,7 @@ def series(blocking, make, way, count, found):
     """Interrupts the call `count` times while it is blocked; then it is released, and has to return the usual result."""
     done = 0
     while done < count:
-        with contextlib.contextmanager(make)() as case, blocking.Worker(case, way) as worker:
+        with blocking.opened(make) as case, blocking.Worker(case, way) as worker:
             found["state"] = case.state
             for _ in range(count - done if case.again else 1):
                 worker.until_blocked(looks=3, pause=0.0007)

@@ -32,7 +32,6 @@ from channels import (
 )
 from seccomp import RECEIVE, REPORT, can_listen, seccomp_listener
 
-LONG = 1.0  # for calls that are not released: a test waits for their end only on purpose
 cases = blocking.Cases(__name__)
 case = cases.case
 
@@ -41,14 +40,14 @@ case = cases.case
 
 
 @case("time.sleep()", "the time")
-def _():
-    yield Call(lambda: time.sleep(LONG), lambda: None)
+def _(seconds):
+    yield Call(lambda: time.sleep(seconds), lambda: None)
 
 
 @case("sched.scheduler.run()", "the time of the next event")
-def _():
+def _(seconds):
     scheduler = sched.scheduler(time.monotonic, time.sleep)
-    scheduler.enter(LONG, 1, lambda: None)
+    scheduler.enter(seconds, 1, lambda: None)
     yield Call(lambda: (scheduler.run(), scheduler.empty())[1], lambda: None, True)
 
 
@@ -216,12 +215,12 @@ def _():
 
 
 def lingering(stack):
-    """A connected socket whose close waits for the other end, 2 s at most, and what the other end does to end that."""
+    """A connected socket whose close waits for the other end, and what the other end does to end that."""
     server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     a = stack.enter_context(socket.create_connection(server.getsockname()))
     b = stack.enter_context(server.accept()[0])
     count = fill(a.fileno())
-    a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 2))
+    a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, int(blocking.ENOUGH)))
     return a, lambda: drain(b.fileno(), count)
 
 

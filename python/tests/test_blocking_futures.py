@@ -146,19 +146,17 @@ def _():
 
 # ---- asyncio ------------------------------------------------------------------------------------------------------------------
 
-LONG = 1.0  # a test waits for its end only on purpose
-
 
 @case("asyncio.run()", "a sleep")
-def _():
-    yield Call(lambda: asyncio.run(asyncio.sleep(LONG, "x")), lambda: None, "x")
+def _(seconds):
+    yield Call(lambda: asyncio.run(asyncio.sleep(seconds, "x")), lambda: None, "x")
 
 
 @case("asyncio.Runner.run()", "a sleep")
-def _():
+def _(seconds):
     def call():
         with asyncio.Runner() as runner:
-            return runner.run(asyncio.sleep(LONG, "x"))
+            return runner.run(asyncio.sleep(seconds, "x"))
 
     yield Call(call, lambda: None, "x")
 

@@ -34,18 +34,18 @@ def quit_server(server):
     thread = threading.Thread(target=server.shutdown)
     thread.start()
     while thread.is_alive():
-        poke(server)
+        # the server has quit by now: no thread reads the data, and there is no more room
+        with contextlib.suppress(TimeoutError):
+            poke(server, 0.1)
         thread.join(0.01)
 
 
-def poke(server):
+def poke(server, timeout=blocking.ENOUGH):
     if server.socket.type == socket.SOCK_DGRAM:
         with socket.socket(type=socket.SOCK_DGRAM) as client:
             client.sendto(b"x", server.server_address)
         return
-    # the server has quit by now: no thread reads the data, and there is no more room
-    with contextlib.suppress(TimeoutError):
-        socket.create_connection(server.server_address, timeout=0.1).close()
+    socket.create_connection(server.server_address, timeout=timeout).close()
 
 
 def serving(call, make, what="no connection"):

@@ -201,7 +201,7 @@ def _():
                 client.connect(server.getsockname())
 
         def release():
-            server.settimeout(5)
+            server.settimeout(blocking.ENOUGH)
             server.accept()[0].close()
 
         yield Call(call, release, again=False, state="closed")
@@ -229,7 +229,7 @@ def _():
                 pass
 
         def release():
-            server.settimeout(5)
+            server.settimeout(blocking.ENOUGH)
             server.accept()[0].close()
 
         yield Call(call, release, again=False, state="closed")

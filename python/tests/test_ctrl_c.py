@@ -48,9 +48,10 @@ with branch() as b:
     sys.exit(3)
 """,
     "deadline": """
-with branch(timeout=0.3) as b:
+with branch() as b:
     b.add(takes_none)
     begun()
+    b.set_deadline(time.monotonic() + 0.3)
 """,
     "interrupt": """
 with branch() as b:

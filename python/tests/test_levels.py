@@ -10,7 +10,7 @@ import unittest
 import bough
 from bough import ThreadExit
 from tools import (
-    SCALE, Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, until_inside,
+    LIMIT, SCALE, Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, until_inside,
 )
 
 setUpModule = open_what_stays
@@ -83,17 +83,25 @@ class Critical(unittest.TestCase):
                 interrupt_myself()
                 points()
         self.assertGreaterEqual(time.monotonic() - begin, 0.1)
-        self.assertLess(time.monotonic() - begin, 2 * SCALE)
+        self.assertLess(time.monotonic() - begin, 4 * SCALE)
 
     @in_a_thread
     def test_budget_counts_from_the_post(self):
         """the budget counts from the post where that comes later (rule 17)"""
-        with bough.critical_section(budget=0.2):
-            time.sleep(0.3)
-            interrupt_myself()
-            bough.check_interrupt()
-            with self.assertRaises(ThreadExit):
-                points()
+        for budget in 0.2, 2, LIMIT / 2:
+            with bough.critical_section(budget=budget):
+                time.sleep(budget + 0.1)
+                posted = time.monotonic()
+                interrupt_myself()
+                try:
+                    bough.check_interrupt()
+                except ThreadExit:  # the budget was used up before the point, if the machine is busy
+                    self.assertGreaterEqual(time.monotonic() - posted, budget)
+                    bough.clear_interrupt()
+                    continue
+                with self.assertRaises(ThreadExit):
+                    points()
+                break
 
     @in_a_thread
     def test_smallest_budget(self):
@@ -104,7 +112,7 @@ class Critical(unittest.TestCase):
             while True:
                 with bough.critical_section(budget=0.1):
                     bough.check_interrupt()
-        self.assertLess(time.monotonic() - interrupted, 2 * SCALE)
+        self.assertLess(time.monotonic() - interrupted, 4 * SCALE)
 
     def test_blocking_call(self):
         """a blocking call inside is not interrupted before the budget is used up, and then it is"""
@@ -322,7 +330,7 @@ class Cleanup(unittest.TestCase):
             bough.check_interrupt()
         with self.assertRaises(ThreadExit), bough.cleanup(grace=0.2):
             points()
-        self.assertTrue(0.2 <= time.monotonic() - begin < 2 * SCALE)
+        self.assertTrue(0.2 <= time.monotonic() - begin < 4 * SCALE)
 
     def test_blocking_calls(self):
         """blocking calls in it are not interrupted"""

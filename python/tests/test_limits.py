@@ -153,7 +153,7 @@ def make():
             pass
         yield Call(lambda: syslog.syslog("x"), lambda: [log.recv(1) for _ in range(count)])
 
-make.row = blocking.ROWS["syslog.syslog()", "a full socket"]
+make.row, make.arguments = blocking.ROWS["syslog.syslog()", "a full socket"], ()
 blocking.begin()
 blocking.limit(make)
 print("shown")

@@ -307,6 +307,7 @@ class Processes(unittest.TestCase):
         script = "import bough, logging, time\nlogging.basicConfig(level=1, format='%(message)s')\nbough.log_to()\nprint('in', flush=True)\ntime.sleep(100)"
         with Process("-c", script) as process:
             process.until("in")
+            process.until_in("clock_nanosleep", main=True)
             process.process.send_signal(signal.SIGTERM)
             process.end()
         self.assertEqual(process.status, -signal.SIGTERM, str(process))

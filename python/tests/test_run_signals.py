@@ -29,7 +29,7 @@ def pause():
     say("ready")
     time.sleep(3600)
 """
-AT_ONCE, LONG = ("--grace", "15"), ("--grace", "1000")  # 0.5 and 33 seconds
+AT_ONCE, PATIENT, LONG = ("--grace", "15"), ("--grace", "90"), ("--grace", "1000")  # 0.5, 3 and 33 seconds
 
 
 class Case(unittest.TestCase):
@@ -62,7 +62,7 @@ class CtrlC(Case):
     def test_caught(self):
         """main's end is ordinary, and waits for no thread that does not end"""
         body = "start()\ntry:\n    pause()\nexcept KeyboardInterrupt:\n    say('caught')"
-        self.check(body, signal.SIGINT, *AT_ONCE, status=0, out="caught awake")
+        self.check(body, signal.SIGINT, *PATIENT, status=0, out="caught awake")
 
     def test_joined(self):
         """a thread that main waits for"""
@@ -127,11 +127,11 @@ try:
     pause()
 except KeyboardInterrupt:
     pass
-time.sleep(0.5)
-threading.Timer(0.5, done.set).start()
+time.sleep(3)
+threading.Timer(1, done.set).start()
 t.join()
 """
-        self.check(body, signal.SIGINT, *AT_ONCE, status=0, out="works", threads=1)
+        self.check(body, signal.SIGINT, *PATIENT, status=0, out="works", threads=1)
 
     def test_handlers(self):
         """the interpreter's handler is found where a program looks for it; asyncio puts its own in"""
@@ -191,7 +191,7 @@ finally:
     def test_caught(self):
         """as the SystemExit that it is: the status is the signal's all the same"""
         body = "start()\ntry:\n    pause()\nexcept SystemExit:\n    say('caught')"
-        self.check(body, signal.SIGTERM, *AT_ONCE, status=-15, out="caught awake")
+        self.check(body, signal.SIGTERM, *PATIENT, status=-15, out="caught awake")
 
     def test_handled(self):
         """a program that handles it keeps its handler"""
