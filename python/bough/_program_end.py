@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The end of a program that `bough run` runs.
 
-Ctrl-C is a KeyboardInterrupt in main, as in any program; SIGTERM is a ThreadExit in main, and in main alone at first. The program's
-own way out runs, which may ask threads to end, shut pools down, and wait for them: it has PATIENCE for that. Then
+Ctrl-C raises KeyboardInterrupt in main, as in any program. SIGTERM raises ThreadExit, at first in main only. Then main's way out
+runs: the program's cleanup, which may ask threads to end, shut pools down, and wait for them. It has PATIENCE for that. Then
 
   - a thread that main joins is interrupted;
-  - threads that do not wait at a lock are, if main is still in the `finally`, `except` or `__exit__` that the Ctrl-C has led to,
-    or in anything after a SIGTERM: it may wait for a lock that one of them holds. After as long again everything is.
+  - threads that do not wait at a lock are interrupted if main is still in the `finally`, `except` or `__exit__` that the Ctrl-C has
+    led to, or in any code after a SIGTERM, because main may wait for a lock that one of them holds. After PATIENCE again, all are.
 
-When main has ended, everything is interrupted. Daemons have as long for their cleanup, where the interpreter would stop them in
-the middle of it.
+When main has ended, all threads are interrupted. Daemon threads have PATIENCE for their cleanup, which the interpreter would stop
+halfway.
 
-A program that goes on after a Ctrl-C is left alone: if main does anything else for that long, what it waits for later is no
-part of its way out.
+A program may go on after a Ctrl-C: when main has done anything else for PATIENCE, its later waits do not count as its way out.
 """
 import _thread
 import os
@@ -25,13 +24,13 @@ from weakref import WeakSet
 from bough import _bough, _own, _plain, _replace, _signals
 from bough._exceptions import ThreadExit
 
-PATIENCE = 1 / 30  # of the ladder's grace: 1 second unless it was changed
+PATIENCE = 1 / 30  # share of the ladder's grace period: 1 second by default
 
 _process = 0
-_signo = 0  # the last one that has come
-_interrupted = WeakSet()  # threads, one by one
+_signo = 0  # the last signal that has come
+_interrupted = WeakSet()  # threads that were interrupted singly
 _patient_until = _on_way_out_until = 0.0  # times of time.monotonic()
-_event = _thread.allocate_lock()  # released by a signal that has begun the way out
+_event = _thread.allocate_lock()  # released by a signal that begins the way out
 
 
 def take_part():
@@ -58,19 +57,19 @@ def _put_back(handler):
 
 
 def _begin_way_out(signo=signal.SIGINT):
-    """In main's handler of the signal, which may have come while main holds one of threading's locks."""
+    """Runs in main's signal handler, possibly while main holds one of threading's locks: it must not use threading."""
     global _signo, _patient_until, _on_way_out_until
     if os.getpid() != _process:
-        return  # a forked process is as without bough
+        return  # a forked process ends as without bough
     _signo = signo
     _patient_until = _on_way_out_until = time.monotonic() + _patience()
-    with suppress(RuntimeError):  # it was released before
+    with suppress(RuntimeError):  # the lock is released already
         _event.release()
 
 
 def _start_watch():
-    """Not at the signal: main may end right after that, and the interpreter's end frees what a thread begins with, even if that
-    thread has not begun yet."""
+    """Start the watching thread before any signal: main may end right after a signal, and the interpreter's end frees the start
+    data of a new thread even if the thread has not read that yet."""
     begun = _thread.allocate_lock()
     for lock in _event, begun:
         lock.acquire()
@@ -80,7 +79,7 @@ def _start_watch():
 
 def _watch(begun):
     begun.release()
-    with suppress(ThreadExit):  # everything was interrupted: the process ends
+    with suppress(ThreadExit):  # all threads were interrupted: the process ends
         while True:
             _event.acquire()
             _lose_patience(_signo, _patient_until)
@@ -91,8 +90,8 @@ def _patience():
 
 
 def _lose_patience(signo, until):
-    """Unless another event has come meanwhile. Threads that wait at a lock come last: one that holds it keeps them, and code that an
-    exception leaves at a lock may not give back another one."""
+    """Interrupt threads, unless another signal has come meanwhile. Threads that wait at a lock come last: the lock's holder delays
+    them, and code that an exception ends at a lock may leave another lock held."""
     _sleep_until(until)
     if not _keeps_main(signo, until):
         return
@@ -121,7 +120,7 @@ def _waits_at_lock(thread):
     try:
         return _bough.waits_at_lock(thread.ident)
     except (ValueError, threading.ThreadError):
-        return True  # it has just ended
+        return True  # the thread has just ended
 
 
 def _is_on_way_out():
@@ -144,22 +143,22 @@ def _join(original):
 
 
 def _interrupt(thread):
-    """Once: a second record would come into the thread's cleanup. By the signal that has come: if it is not heeded, the ladder
-    ends the process."""
+    """Interrupt a thread once: a second record would interrupt the thread's cleanup. The record is the signal's, so the ladder ends
+    the process if the thread does not heed it."""
     if _signals.has_interrupted_all() or thread in _interrupted:
         return
     _interrupted.add(thread)
     try:
         _signals.pass_on(_bough.handle_of(thread.ident), _signo)
     except (ValueError, threading.ThreadError):
-        pass  # it has just ended
+        pass  # the thread has just ended
 
 
 # ---- the end of main ----------------------------------------------------------------------------------------------------
 
 
 class of_main:
-    """with of_main() as end: the program runs. `end.raised`: it has ended by an exception that was reported."""
+    """`with of_main() as end:` around the program. Set `end.raised` if an exception, which was reported, has ended the program."""
 
     raised = False
 
@@ -170,7 +169,7 @@ class of_main:
         try:
             _end(self.raised or kind is not None)
         except KeyboardInterrupt:
-            _signals.pass_on(0)  # one more: the next rung
+            _signals.pass_on(0)  # another Ctrl-C: the next rung
 
 
 def _end(raised):
@@ -180,7 +179,7 @@ def _end(raised):
     signo, on_way_out = _bough.unhandled_signal(), _is_on_way_out()
     if on_way_out and not raised:
         _wait(_others(False), _patient_until)
-        _on_way_out_until = float("inf")  # for pools, which are shut down after main
+        _on_way_out_until = float("inf")  # for pools, which are shut down after main's end
     _wait(list(_interrupted), time.monotonic() + _patience())
     if signo:
         _signals.interrupt_all(signal.Signals(signo).name, signo)
@@ -193,7 +192,7 @@ def _end(raised):
 
 
 def _others(*daemon):
-    """Threads that the program has started: all, or those that are daemons, or are not."""
+    """The threads that the program has started: all, only daemons (True), or only the others (False)."""
     main = threading.main_thread()
     wanted = daemon or (True, False)
     return [t for t in threading.enumerate() if t is not main and t.daemon in wanted and not _plain.is_service(t)]

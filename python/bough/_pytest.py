@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Time limits of tests: what pytest_bough.py loads as soon as a test has one.
+"""Time limits of tests. pytest_bough.py loads this file when a test has one.
 
-A phase of a test (its setup, its call, its teardown) begins and ends on the test's thread. The watcher, a thread of this file,
-posts an exception to that thread when the phase has exceeded its limit, as raise_exc() does: the exception comes in the blocking call
-or in the bytecode. What then runs (a `finally`, other finalizers, tearDown()) has the grace period, then the exception comes again.
+A phase of a test (its setup, its call, its teardown) begins and ends on the test's thread. When the phase exceeds its limit, the
+watcher, a thread of this file, posts an exception to the test's thread as raise_exc() does, which is raised in a blocking call or
+between bytecodes. The cleanup (a `finally`, other finalizers, tearDown()) has the grace period, then the exception is raised again.
 
-A phase that does not take the exception within the grace period ends the run (_pytest_end.py). Where the watcher does not get the
-GIL, the deadman's switch does that (deadman.c). Before, it sends signals to main, which end a system call that C code waits in.
+If the exception can't be raised within the grace period, the watcher ends the run (_pytest_end.py). If the watcher does not get the
+GIL, the deadman's switch ends the run (deadman.c); before that it sends main signals, which end a system call of C code.
 
-A phase is no scope and no branch: a fixture may open a branch in its setup and leave it in its teardown, and a block that was opened
+A phase is not a scope or branch: a fixture may open a branch in its setup and leave it in its teardown, and a block that was opened
 in between would have to end first. An interrupt of a block around the fixtures would reach the children of all fixtures.
 """
 import math
@@ -27,25 +27,25 @@ import pytest
 from bough import _bough, _own, _patch_stdlib, _pytest_asyncio, _pytest_end, _tree
 from bough._async_safe import may_raise_in
 
-MOST = 5  # exceptions that a phase gets before it ends the run
-LOOKS = 0.2  # seconds between two looks at a phase that has an exception to take
-LATE = 0.5  # seconds after which main gets signals
+MOST = 5  # exceptions that a phase may swallow before the run is ended
+LOOKS = 0.2  # seconds between two checks whether a posted exception was raised
+LATE = 0.5  # seconds that the exception may be late before main gets signals
 SPARE = 2.0  # seconds that the watcher has before the deadman's switch ends the run
 MOST_STACKS = 32
 DEBUGGERS = ("bdb", "pdb", "ipdb", "pydevd", "_pydevd", "debugpy")
 PACKAGE = os.path.dirname(__file__) + os.sep
 
-_phases = []  # those that run, the innermost last: a test may run pytest in its process
-_lock = allocate_lock()  # of _phases, and of all that the watcher changes in them
+_phases = []  # running phases, the innermost last: a test may run pytest in the same process
+_lock = allocate_lock()  # guards _phases, and what the watcher changes in them
 _bell = allocate_lock()  # released to wake the watcher
-_wakes_at = math.inf  # when the watcher looks next
+_wakes_at = math.inf  # when the watcher's next check is due
 _is_watched = False
-_signo = None  # the signal that main gets where nothing else reaches it; 0: there is none
+_signo = None  # the signal that main gets if nothing else reaches it; 0: no signal is free
 _is_prepared = False
 
 
 def now():
-    """Of a clock that no library for tests replaces."""
+    """The time in seconds, of a clock that test libraries do not replace."""
     return _bough.now() / 1e9
 
 
@@ -58,12 +58,12 @@ class Phase:
         self.id, self.ident = _bough.id_of(threading.get_ident()), threading.get_ident()
         self.began = now()
         self.over_at = self.began + limit.seconds
-        self.next = self.over_at  # when the watcher has something to do
-        self.posted = None  # the exception that was not seen to be raised yet
+        self.next = self.over_at  # when the watcher has to act
+        self.posted = None  # the exception that the watcher has not seen raised yet
         self.posted_at = 0.0
         self.posts = []
-        self.is_cancelled = False  # its task of asyncio
-        self.trace = None  # where the thread stood when its time was over
+        self.is_cancelled = False  # whether the asyncio task was cancelled
+        self.trace = None  # a traceback of the thread at its limit
         self.sections = []
         self.is_debugged = False
 
@@ -71,17 +71,17 @@ class Phase:
         what = "the test" if self.when == "call" else f"the {self.when} of the test"
         return f"Timeout: {what} took longer than {self.limit.seconds:g} s ({self.limit.source})"
 
-    # ---- by the watcher, with the lock
+    # ---- called by the watcher, with the lock
 
     def look(self):
-        """Returns when to look again."""
+        """Act if that is due. Returns the time of the next check."""
         at = now()
         if at < self.next or self.is_debugged:
             return math.inf if self.is_debugged else self.next
         if self.posted is None:
             if not self.first_time() or not self.cancel():
                 self.post(at)
-        elif self.posted.__traceback__ is not None:  # it was raised
+        elif self.posted.__traceback__ is not None:  # the exception was raised
             self.posted = None
             self.next = at + self.grace
             self.move_deadman(self.grace)
@@ -93,7 +93,7 @@ class Phase:
         return self.next
 
     def first_time(self):
-        """Where the thread stands is kept: that of the first time."""
+        """At the first call, keep where the thread stands. Returns whether this was the first call."""
         if self.trace is not None:
             return False
         frame = sys._current_frames().get(self.ident)
@@ -103,7 +103,7 @@ class Phase:
         return True
 
     def cancel(self):
-        """Whether there is a task that can be cancelled. It has half of the grace period to end."""
+        """Cancel the asyncio task, which then has half of the grace period to end. Returns whether there is one."""
         if self.task is None or not _pytest_asyncio.cancel(self.loop, self.task, self.message()):
             return False
         self.is_cancelled = True
@@ -122,7 +122,7 @@ class Phase:
         self.move_deadman(0.0)
 
     def wake_branch(self):
-        """The end of a branch waits for its children, and the exception for that end."""
+        """If the thread waits at the end of a branch, interrupt the children: the exception is raised after their end."""
         with suppress(ValueError):
             handle = _bough.waiting_branch(self.id)
             if handle is not None:
@@ -132,7 +132,7 @@ class Phase:
         if self is _phases[-1]:
             _bough.deadman_move(seconds + LATE, seconds + self.grace + SPARE)
 
-    # ---- by the test's thread
+    # ---- called by the test's thread
 
     def set_deadman(self):
         left = max(0.0, self.over_at - now())
@@ -144,15 +144,15 @@ class Phase:
         for error in self.posts:
             _bough.take_back(error)
             without_package(error.__traceback__)
-        infos = getattr(self.item, "_excinfo", None) or []  # of a unittest.TestCase
+        infos = getattr(self.item, "_excinfo", None) or []  # the errors of a unittest.TestCase
         for info in infos:
             without_package(info.tb)
         if self.is_cancelled:
             _pytest_asyncio.replace(infos, self.message())
 
     def failure(self, error):
-        """What the test fails by in place of `error`, which it has raised; None if that is to stay. A test that ends late and raises
-        nothing fails by a traceback that ends where it stood when its time was over."""
+        """Return the exception that replaces `error`, which the test has raised; None to keep `error`. A test that ends late
+        without an exception fails with the traceback of its thread at the limit."""
         if self.is_cancelled and error is not None:
             return _pytest_asyncio.failure_of(error, self.message())
         took = now() - self.began
@@ -173,7 +173,7 @@ def trace_of(frame):
 
 
 def without_package(trace):
-    """The traceback shows no frames of bough."""
+    """Remove bough's frames from the traceback."""
     while trace is not None:
         while trace.tb_next is not None and trace.tb_next.tb_frame.f_code.co_filename.startswith(PACKAGE):
             trace.tb_next = trace.tb_next.tb_next
@@ -181,7 +181,7 @@ def without_package(trace):
 
 
 def begin(item, when, limit, grace):
-    """On the test's thread. None: it has no limit, because it is debugged."""
+    """Begin a phase; called by the test's thread. Returns None if a debugger is active: the phase has no limit then."""
     if is_debugged():
         return None
     take_part()
@@ -192,7 +192,7 @@ def begin(item, when, limit, grace):
     if wakes:
         try:
             ring()
-        except BaseException:  # nothing watches the phase, so it does not run
+        except BaseException:  # without a watcher the phase does not run
             with _bough.critical_section(60.0), _lock:
                 _phases.remove(phase)
             raise
@@ -201,7 +201,7 @@ def begin(item, when, limit, grace):
 
 
 def end(phase, error):
-    """On the test's thread, whose phase has raised `error`, or None. Returns what to raise in its place; None: nothing else."""
+    """End a phase, which has raised `error` or None; called by the test's thread. Returns the exception to raise instead."""
     with _bough.critical_section(60.0), _lock:
         _phases.remove(phase)
         outer = _phases[-1] if _phases else None
@@ -215,7 +215,7 @@ def end(phase, error):
 
 
 def suspend():
-    """A debugger begins: what runs has no limit from here on."""
+    """A debugger starts: the running phases have no limit from now on."""
     with _bough.critical_section(60.0), _lock:
         for phase in _phases:
             phase.is_debugged = True
@@ -243,21 +243,21 @@ def watch():
 
 
 def ring():
-    """Not by threading: programs count its threads."""
+    """Wake the watcher, or start it: without threading, because programs count its threads."""
     global _is_watched
     if not _is_watched:
         _is_watched = True
         try:
             start_new_thread(watch, ())
-        except BaseException:  # the next limit tries again
+        except BaseException:  # the next phase tries again
             _is_watched = False
             raise
-    with suppress(RuntimeError):  # it was released before
+    with suppress(RuntimeError):  # the bell is released already
         _bell.release()
 
 
 def in_new_process():
-    """After a fork there is no watcher, and no phase that would end here."""
+    """A forked process has no watcher, and the phases of its parent do not end in it."""
     global _lock, _bell, _is_watched, _wakes_at
     _lock, _bell, _is_watched, _wakes_at = allocate_lock(), allocate_lock(), False, math.inf
     _phases.clear()
@@ -270,7 +270,7 @@ os.register_at_fork(after_in_child=in_new_process)
 
 
 def prepare():
-    """Once, while nothing is captured."""
+    """Do once what must be done while pytest captures no output."""
     global _is_prepared
     if _is_prepared:
         return
@@ -282,7 +282,7 @@ def prepare():
 
 
 def take_part():
-    """The calling thread's blocking calls are interrupted by what is posted to it, and by nothing else that was not before."""
+    """Opt in the calling thread for exceptions that are posted to it. Other interrupts end no call that they did not end before."""
     global _signo
     prepare()
     _patch_stdlib.opt_in()
@@ -296,7 +296,7 @@ def take_part():
 
 
 def free_signal():
-    """One that nothing handles; 0 if there is none."""
+    """A real-time signal that has no handler; 0 if there is none."""
     for number in range(signal.SIGRTMAX, signal.SIGRTMIN, -1):
         if signal.getsignal(number) == signal.SIG_DFL:
             return number
@@ -304,7 +304,7 @@ def free_signal():
 
 
 def on_signal(signo, frame):
-    """On main, which was in C code: the watcher gets the GIL while this sleeps, and posts."""
+    """Runs on main after C code: during the sleep the watcher gets the GIL, and posts."""
     if any(now() >= phase.over_at for phase in _phases) and may_raise_in(frame):
         sleep(0.02)
         _bough.check_interrupt()
@@ -314,7 +314,7 @@ def on_signal(signo, frame):
 
 
 def sections(phase):
-    """[(name, text)]"""
+    """The report's further sections, as [(name, text)]."""
     found = []
     for name, make in ("tree of threads", tree), ("other threads", other_threads), ("other tasks", other_tasks):
         try:

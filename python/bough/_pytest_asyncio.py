@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Tests that wait in an event loop of asyncio: the task is cancelled, as asyncio.timeout() does it, so that it cleans up and its
-traceback ends where it waits."""
+"""Tests that wait in an event loop of asyncio: the limit cancels the task, as asyncio.timeout() does, so that the task cleans up
+and its traceback ends where it waits."""
 import sys
 import traceback
 
@@ -10,7 +10,7 @@ MOST_TASKS = 32
 
 
 def waiting_in(frame):
-    """(loop, task) if the thread waits in a loop's selector for a task; (None, None)."""
+    """(loop, task) if the thread waits in a loop's selector for a task; otherwise (None, None)."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or frame is None or frame.f_globals.get("__name__") != "selectors":
         return None, None
@@ -24,16 +24,16 @@ def waiting_in(frame):
 
 
 def cancel(loop, task, message):
-    """Whether it could be asked to."""
+    """Ask the loop to cancel the task. Returns False if the loop is closed."""
     try:
         loop.call_soon_threadsafe(task.cancel, message)
-    except RuntimeError:  # the loop is closed
+    except RuntimeError:
         return False
     return True
 
 
 def tasks(loop, task):
-    """Where the other tasks of the loop wait."""
+    """The stacks of the loop's other tasks, as text."""
     if loop is None:
         return ""
     others = [other for other in sys.modules["asyncio"].all_tasks(loop) if other is not task][:MOST_TASKS]
@@ -48,7 +48,7 @@ def stack_of(task):
 
 
 def failure_of(error, message):
-    """What the test fails by if `error` is the cancellation with that message; None."""
+    """If `error` is a cancellation, return the failure that replaces it; otherwise None."""
     asyncio = sys.modules["asyncio"]
     if not isinstance(error, asyncio.CancelledError):
         return None
@@ -56,7 +56,7 @@ def failure_of(error, message):
 
 
 def replace(infos, message):
-    """Of a unittest.TestCase, whose errors are kept here."""
+    """Replace the cancellations in `infos`, the errors of a unittest.TestCase."""
     for i, info in enumerate(infos):
         failure = failure_of(info.value, message)
         if failure is not None:

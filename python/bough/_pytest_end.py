@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The end of a run of pytest, by a test that nothing can end. On the watcher, while the test's thread is still stuck."""
+"""Ends a run of pytest whose test nothing can end. This code runs on the watcher, while the test's thread is still stuck."""
 import faulthandler
 import os
 import sys
@@ -8,10 +8,10 @@ import pytest
 
 from bough import _bough, ladder
 
-STATUS = 70  # EX_SOFTWARE, as of an exit that the ladder begins
+STATUS = 70  # EX_SOFTWARE, as for an exit that the ladder begins
 TIME = 30.0  # seconds for the reports
 
-stderr = 2  # as it was before pytest captured it
+stderr = 2  # the descriptor of stderr as it was before pytest captured output
 
 
 def open_stderr():
@@ -20,7 +20,7 @@ def open_stderr():
 
 
 def heading(phase, why):
-    """A line for those who look for the reason in a long log, and what becomes of the run."""
+    """A line that is easy to find in a long log, and how the run ends."""
     return (
         f"\n++++ bough: {phase.item.nodeid} ({phase.when}) {why}. ++++\n"
         f"{phase.message()}, and did not end in {phase.grace:g} s after that: the run ends with status {STATUS}.\n"
@@ -40,8 +40,8 @@ def end_run(phase, why):
         write("---- the stacks of all threads ----\n")
         faulthandler.dump_traceback(stderr, all_threads=True)
         ladder.dump(stderr)
-        if hasattr(config, "workerinput"):  # of xdist, whose main process reports that the worker has ended
-            write(heading(phase, why))  # again: a dump is long
+        if hasattr(config, "workerinput"):  # a worker of xdist, whose main process reports the worker's end
+            write(heading(phase, why))  # repeated, because a dump is long
         else:
             report(phase, why, output)
     except BaseException as error:
@@ -66,7 +66,7 @@ def flush():
 
 
 def captured(config):
-    """[(title, text)]; from here on nothing is captured."""
+    """Stop capturing. Returns the output that was captured, as [(title, text)]."""
     manager = config.pluginmanager.getplugin("capturemanager")
     if manager is None:
         return []
@@ -75,7 +75,7 @@ def captured(config):
 
 
 def report(phase, why, output):
-    """The test fails, and pytest writes its summary and its files. Fixtures are not torn down."""
+    """Report the test as failed, and let pytest write its summary and its files. Fixtures are not torn down."""
     item, config = phase.item, phase.item.config
     text = f"{phase.message()}.\nIt {why}: the run ends with status {STATUS}."
     sections = [*phase.sections, *((f"Captured {title} {phase.when}", text) for title, text in output if text)]
@@ -91,6 +91,6 @@ def report(phase, why, output):
     )
     item.ihook.pytest_runtest_logreport(report=failed)
     item.session.shouldfail = f"bough: {item.nodeid} {why}"
-    runner = config.pluginmanager.getplugin("runner")  # which would tear down the fixtures
+    runner = config.pluginmanager.getplugin("runner")  # the runner would tear down the fixtures
     hook = config.pluginmanager.subset_hook_caller("pytest_sessionfinish", remove_plugins=[runner])
     hook(session=item.session, exitstatus=pytest.ExitCode.TESTS_FAILED)
