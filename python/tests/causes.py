@@ -3,6 +3,7 @@
 ends by such an error."""
 import socket
 import threading
+import time
 import unittest
 
 import client
@@ -35,6 +36,11 @@ class Causes(unittest.TestCase):
         until(lambda: len(self.tids) >= count, "all have begun")
         for tid in self.tids:
             until_blocked(tid)
+
+    def ends_when_blocked(self, b, count=1):
+        """By a deadline, when its children are blocked: one that passes before they are added ends none."""
+        self.until_blocked(count)
+        b.set_deadline(time.monotonic())
 
     def once_blocked(self, function, *args):
         """Called when the calling thread blocks."""

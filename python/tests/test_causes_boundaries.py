@@ -32,8 +32,9 @@ class Boundaries(Causes):
             self.assertIsInstance(error.__cause__, client.Error)
 
     def test_child_under_a_deadline(self):
-        with self.assertRaises(TimeoutError) as caught, branch(timeout=0.3) as b:
-            child = b.add(client.ask, self.fd)
+        with self.assertRaises(TimeoutError) as caught, branch() as b:
+            child = b.add(self.noted(client.ask, self.fd))
+            self.ends_when_blocked(b)
         self.assertIsInstance(caught.exception.__cause__, client.Error)
         self.assertEqual(child.outcome, "interrupted")
 
@@ -161,11 +162,14 @@ class Where(Causes):
     """A deadline's TimeoutError shows where the threads were."""
 
     def notes(self, function, *, body, strict=False):
-        with self.assertRaises((TimeoutError, bough.MultipleError)) as caught, branch(timeout=0.3, strict=strict) as b:
+        with self.assertRaises((TimeoutError, bough.MultipleError)) as caught, branch(strict=strict) as b:
             if body:
+                b.set_deadline(time.monotonic() + 0.3)
                 function()
             else:
-                b.add(function, name="the child's name")
+                b.add(self.noted(function), name="the child's name")
+                self.ends_when_blocked(b)
+        self.tids.clear()
         error = caught.exception
         return "\n".join((error.primary if strict else error).__notes__)
 
@@ -188,9 +192,10 @@ class Where(Causes):
 
     def test_many(self):
         """at most as many as fit on a screen"""
-        with self.assertRaises(TimeoutError) as caught, branch(timeout=0.5) as b:
+        with self.assertRaises(TimeoutError) as caught, branch() as b:
             for _ in range(20):
-                b.add(self.stuck_here)
+                b.add(self.noted(self.stuck_here))
+            self.ends_when_blocked(b, 20)
         self.assertEqual(len(caught.exception.__notes__), 9)
         self.assertEqual(caught.exception.__notes__[-1], "and 12 more")
 
@@ -209,12 +214,17 @@ class Where(Causes):
         self.addCleanup(gc.enable)
         for child in True, False:
             try:
-                with branch(timeout=0.3) as b:
-                    b.add(work) if child else work()
+                with branch() as b:
+                    if child:
+                        b.add(self.noted(work))
+                        self.ends_when_blocked(b)
+                    else:
+                        b.set_deadline(time.monotonic() + 0.3)
+                        work()
             except TimeoutError:
                 pass
             del b
-        self.assertEqual([ref() for ref in seen], [None, None])
+        until(lambda: [ref() for ref in seen] == [None, None], "the end of both")
 
 
 class Many(Causes):

@@ -15,7 +15,7 @@ from tools import Gate, ended, started
 class OuterInterrupts(Causes):
     """A block that an outer interrupt has ended raises it, if nothing else does."""
 
-    def gather(self, b=None):
+    def gather(self, then=lambda: None):
         def child(fd):
             if fd:
                 self.noted(time.sleep, 3600)()
@@ -23,6 +23,7 @@ class OuterInterrupts(Causes):
 
         with branch("inner") as b:
             children = [b.add(child, fd) for fd in (0, 1, 2)]
+            then()
         self.went_on.append([c.result() for c in children])
         return self.went_on
 
@@ -48,8 +49,8 @@ class OuterInterrupts(Causes):
         self.assertEqual(child.outcome, "interrupted")
 
     def test_deadline(self):
-        with self.assertRaises(TimeoutError) as caught, branch("outer", timeout=0.3):
-            self.gather()
+        with self.assertRaises(TimeoutError) as caught, branch("outer") as outer:
+            self.gather(lambda: self.ends_when_blocked(outer, 2))
         text = "\n".join(caught.exception.__notes__)
         self.assertIn("in gather", text)
         self.assertIn("in child", text)

@@ -52,13 +52,19 @@ class Client:
             self.skipTest(self.missing)
         self.tids = []
 
-    noted, until_blocked = Causes.noted, Causes.until_blocked
+    noted, until_blocked, ends_when_blocked = Causes.noted, Causes.until_blocked, Causes.ends_when_blocked
 
     def test_deadline(self):
         for child in False, True:
             with self.subTest(child=child):
-                with self.assertRaises(TimeoutError) as caught, branch(timeout=0.5) as b:
-                    b.add(self.work) if child else self.work()
+                with self.assertRaises(TimeoutError) as caught, branch() as b:
+                    if child:
+                        b.add(self.noted(self.work))
+                        self.ends_when_blocked(b)
+                    else:
+                        b.set_deadline(time.monotonic() + 0.5)
+                        self.work()
+                self.tids.clear()
                 self.assertIsInstance(caught.exception.__cause__, type(None) if self.asks else self.error)
                 self.assertIn("in work", caught.exception.__notes__[0])
 

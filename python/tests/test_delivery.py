@@ -22,8 +22,8 @@ import client
 from bough import ThreadExit, _bough
 from channels import full_pipe
 from tools import (
-    Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, until, until_blocked,
-    until_inside,
+    Gate, bytecode, ended, open_what_stays, pipe, points, poll_for, read, started, still_there, switches, until,
+    until_blocked, until_inside,
 )
 
 stays = ("*/libffi.so*",)  # which callbacks from C are made with
@@ -261,13 +261,24 @@ class Exact(unittest.TestCase):
 # ---- in C code -----------------------------------------------------------------------------------------------------------------
 
 
+def until_looking(thread, function):
+    """It is in client.ask_and_look(), called by the function: it goes to sleep again and again, every millisecond."""
+    until_inside(thread, function)
+    before = sleeps(thread)
+    until(lambda: sleeps(thread) >= before + 20, f"{thread} looks for signals")
+
+
+def sleeps(thread):
+    return int(switches(thread)[0].split()[1])
+
+
 class InCCode(unittest.TestCase):
     """A plain thread in a C function that calls PyErr_CheckSignals(), and is not interrupted otherwise."""
 
     def raised_in(self, function):
         with pipe() as (r, w):
             thread = started(function, r, cls=threading.Thread)
-            until_inside(thread, function)
+            until_looking(thread, function)
             error = KeyError("x")
             bough.raise_exc(thread, error)
             there = True
@@ -301,7 +312,7 @@ class InCCode(unittest.TestCase):
             passed = []
             with pipe() as (r, w):
                 thread = started(run, r, cls=threading.Thread)
-                until_inside(thread, run)
+                until_looking(thread, run)
                 bough.raise_exc(thread, KeyError)
                 self.assertTrue(still_there(thread))
                 self.assertTrue(still_there(thread))
@@ -357,11 +368,14 @@ class Swallowed(unittest.TestCase):
             seen.append("after")
             points()
 
-        seen = []
-        thread = started(run)
-        until_inside(thread, poll_for)
-        post(thread)
-        error = ended(thread)
+        for _ in range(10):  # without the processor for 50 ms, the thread gets the exception before it reaches the finalizer
+            seen = []
+            thread = started(run)
+            until_inside(thread, poll_for)
+            post(thread)
+            error = ended(thread)
+            if seen:
+                break
         self.assertEqual(seen, ["after"])
         return error
 

@@ -7,7 +7,7 @@ import unittest
 
 import bough
 from bough import ThreadExit
-from tools import Gate, bytecode, ended, open_what_stays, pipe, poll_for, read, started, still_there, until_blocked
+from tools import Gate, bytecode, ended, open_what_stays, pipe, poll_for, read, started, still_there, until_blocked, until_inside
 
 setUpModule = open_what_stays
 
@@ -66,6 +66,8 @@ class Flags(unittest.TestCase):
         for switch, work in self.SWITCHES:
             with self.subTest(switch.__name__):
                 thread = started(function, switch, work, cls=threading.Thread)
+                if not interrupted:  # where the setting counts, an interrupt may come
+                    until_inside(thread, {bytecode: bytecode}.get(work, read))
                 bough.interrupt(thread)
                 if interrupted:
                     self.assertIsInstance(ended(thread), ThreadExit)

@@ -197,9 +197,11 @@ class Hooks(Forked):
             bough.set_enable_async_interrupt()
             sys.setswitchinterval(1000)  # the other thread runs only if this one waits, or releases the GIL
             for _ in range(50):
-                time.sleep(0.001)
+                now = turns
+                while turns == now:
+                    time.sleep(0.001)
                 in_new_process(lambda: None)
-            say(f"turns in between: {sum(seen[1::2]) - sum(seen[::2])}, in all: {turns > 50}")
+            say(f"turns in between: {sum(seen[1::2]) - sum(seen[::2])}, in all: {turns >= 50}")
             """,
             "turns in between: 0, in all: True",
         )

@@ -316,6 +316,8 @@ class Ends(unittest.TestCase):
             "def final(i): print('final', flush=True); raise SystemExit(9)\n"
             "with handler(save), handler(final, final=True):\n"
             "    print('ready', flush=True)\n"
+            "    try: time.sleep(3600)\n"  # between two rounds of the loop nothing would catch the signal's exception
+            "    except ThreadExit: pass\n"
             "    while True:\n"
             "        try: check_interrupt(); time.sleep(0.05)\n"
             "        except ThreadExit: pass\n"

@@ -56,9 +56,9 @@ def far():
 def called_by_c():
     return list(map(lambda i: list(map(lambda k: deep(2), [i])), [1]))
 
-def is_blocked(thread):
-    with open(f"/proc/self/task/{thread.native_id}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "S"
+def is_blocked(thread):  # in the read: not at the lock before it
+    with open(f"/proc/self/task/{thread.native_id}/syscall") as file:
+        return f"{leave[0]:#x}" in file.read().split()[1:2]
 
 def frames(frame):
     while frame:
@@ -164,7 +164,7 @@ class Stacks(unittest.TestCase):
         """while C code holds the GIL, the stacks are there, and the holder is marked"""
         process, wanted = self.begun()
         pid = process.process.pid
-        self.assertFalse(any(thread["gil"] for thread in self.read(process).values()))
+        until(lambda: not any(thread["gil"] for thread in self.read(process).values()), "main waits for its line")
         process.process.stdin.write(b"\n")
         process.process.stdin.flush()
         found = {}

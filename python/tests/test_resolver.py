@@ -93,7 +93,7 @@ class Lookups(unittest.TestCase):
         self.assertEqual(len(cut), 5 if sys.version_info < (3, 12) else 6, done)
         for name, ended, took in cut:
             self.assertEqual(ended, "ThreadExit", name)
-            self.assertLess(float(took), 1 * process.SCALE, name)
+            self.assertLess(float(took), 15 * process.SCALE, name)  # libc waits for 30 s
         self.assertEqual(then, ["then", "192.0.2.9"])
 
 

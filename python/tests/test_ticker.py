@@ -11,9 +11,13 @@ from pathlib import Path
 import bough
 
 def wakes():
-    for task in Path("/proc/self/task").iterdir():
-        if task.joinpath("comm").read_text() == "bough-ticker\\n":
-            return int(task.joinpath("status").read_text().partition("\\nvoluntary_ctxt_switches:")[2].split()[0])
+    while True:  # until it has given itself its name
+        for task in Path("/proc/self/task").iterdir():
+            try:
+                if task.joinpath("comm").read_text() == "bough-ticker\\n":
+                    return int(task.joinpath("status").read_text().partition("\\nvoluntary_ctxt_switches:")[2].split()[0])
+            except OSError:
+                pass  # a thread that was joined, and was still there for a moment
 
 def end(count):
     for _ in range(count):

@@ -14,7 +14,7 @@ import unittest
 import bough
 import client
 from process import run
-from tools import Gate, ended, open_what_stays, pipe, started, until, until_blocked
+from tools import Gate, ended, open_what_stays, pipe, started, until, until_blocked, until_inside
 
 setUpModule = open_what_stays
 
@@ -60,7 +60,6 @@ class Tracing(unittest.TestCase):
     def check(self, switch, which):
         def run():
             switch(tool)
-            inside.open()
             try:
                 self.loops()
             except Posted:
@@ -68,14 +67,13 @@ class Tracing(unittest.TestCase):
             finally:
                 switch(None)
 
-        tool, inside = lambda *event: tool, Gate()
+        tool = lambda *event: tool  # noqa: E731
         for _ in range(5):
             thread = started(run)
-            inside.passed()
+            until_inside(thread, self.loops)
             thread.raise_exc(Posted)
             self.assertIsNone(ended(thread))
             self.assertIs(thread.result, True)
-            inside.clear()
 
     def test_a_debugger(self):
         """sys.settrace()"""
@@ -165,8 +163,8 @@ class OtherTools(unittest.TestCase):
 
     def test_where_an_exception_waits(self):
         def loops(n=0):
-            inside.open()
             try:
+                inside.open()
                 while n >= 0:
                     n += 1
             except Posted:
