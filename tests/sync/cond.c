@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker.h"
 
+enum { CONTENDED = 2 }; /* the state of a mutex for which a thread waits */
+
 struct room {
     bough_mutex mutex;
     bough_cond cond;
@@ -151,7 +153,8 @@ TEST(a_notification_after_the_interrupt_goes_to_the_next_waiter)
     w_start_blocked(&next, await_notice, &r);
     bough_mutex_lock(&r.mutex, 0);
     w_cut(&cut);
-    t_until_blocked(cut.thread.tid); /* it has left the wait queue and waits for the mutex: it has not returned yet */
+    /* It has left the wait queue and waits for the mutex: it has not returned yet. */
+    t_until(__atomic_load_n(&r.mutex.state, __ATOMIC_RELAXED) == CONTENDED);
     bough_cond_notify(&r.cond);
     bough_mutex_unlock(&r.mutex);
     CHECK_EQ(w_end(&cut), -1);
