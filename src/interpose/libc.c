@@ -2,26 +2,29 @@
 #define _GNU_SOURCE
 #include "interpose/libc.h"
 #include <dlfcn.h>
-#include <errno.h>
 #include <stddef.h>
 #include "base/atomic.h"
+
+#ifdef __GLIBC__
+#include <gnu/lib-names.h>
+#define LIBC_NAME LIBC_SO
+#else
+#define LIBC_NAME "libc.so" /* by this name musl gives out itself, wherever it is */
+#endif
 
 static _Atomic uintptr_t libc_at; /* set once all functions of libc have been looked up */
 
 /* Opens libc itself, so that a look-up does not find functions of the same name that come before libc's (of a preloaded
- * library). */
+ * library). By its name: its functions' addresses, as this object has them, can be in the jump table of a program at a
+ * fixed address. */
 void *bo_libc_open(void)
 {
-    Dl_info info;
-    void *here = (void *)(uintptr_t)__errno_location;
-    if (!dladdr(here, &info) || !info.dli_fname)
-        return NULL;
-    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    return dlopen(LIBC_NAME, RTLD_LAZY | RTLD_NOLOAD);
 }
 
-void bo_libc_is_known(void)
+void bo_libc_is_known(void *libc)
 {
-    bo_store_release(&libc_at, (uintptr_t)__errno_location);
+    bo_store_release(&libc_at, (uintptr_t)dlsym(libc, "__errno_location"));
 }
 
 uintptr_t bo_libc_address(void)

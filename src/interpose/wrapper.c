@@ -295,7 +295,7 @@ int bo_wrappers_init(void)
     for (int i = 0; i < LISTS; i++)
         for (const struct bo_wrapper *w = lists[i]; w->symbol; w++)
             find_real(libc, w);
-    bo_libc_is_known();
+    bo_libc_is_known(libc);
     return 0;
 }
 
