@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Checks as TAP: each is a generator of faults, with a docstring that says what holds if there are none."""
+import contextlib
 import os
+import random
 import socket
 import sys
+from pathlib import Path
 
 
 class Skip(Exception):
@@ -17,10 +20,12 @@ if os.geteuid() == 0:
 
 
 def free_port():
-    """A port that no program has at the moment."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that no program has at the moment, and that the kernel gives to no connection before a server has taken it."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", random.SystemRandom().randrange(first // 2, first)))
+            return s.getsockname()[1]
 
 
 def run(checks):

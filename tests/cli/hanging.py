@@ -2,10 +2,34 @@
 """A program that hangs, for tests of the command; and the nodes of the tree that the command prints as JSON."""
 import os
 import subprocess
+import time
+from pathlib import Path
+
+
+def _calls(pid):
+    """State and system call of each thread."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            state = (task / "stat").read_bytes().rpartition(b")")[2].split()[0]
+            yield task.name, state, (task / "syscall").read_text().split()[0]
+        except OSError:  # it has just ended, or has no call
+            pass
+
+
+def until_asleep(pid):
+    """Waits until each thread is in a system call, and in the same one when it is looked at again. A program has written "ready"
+    before its threads are where they hang."""
+    before, end = None, time.monotonic() + 30 * float(os.environ.get("T_SCALE", "1"))
+    while time.monotonic() < end:
+        now = sorted(_calls(pid))
+        if now and now == before and all(state != b"R" for _, state, _ in now):
+            return
+        before = now
+        time.sleep(0.01)
 
 
 class Hanging:
-    """Hanging([program, ...]): it has printed "ready" when the block begins, and is killed when the block ends."""
+    """Hanging([program, ...]): it hangs when the block begins, and is killed when the block ends."""
 
     def __init__(self, command, environment=None, **options):
         self.command = command
@@ -16,6 +40,7 @@ class Hanging:
         self.process = subprocess.Popen(self.command, **self.options)
         assert self.process.stdout.readline() == b"ready\n"
         self.pid = str(self.process.pid)
+        until_asleep(self.pid)
         return self
 
     def __exit__(self, *unused):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import checks  # noqa: E402
-from hanging import nodes  # noqa: E402
+from hanging import nodes, until_asleep  # noqa: E402
 
 bough, hung = map(os.path.abspath, sys.argv[1:])
 PROC = "--mount-proc"
@@ -54,6 +54,7 @@ class Contained:
             self.around = [self.process.pid]
             for _ in range(self.depth):
                 self.around += children(self.around[-1])
+            until_asleep(self.around[-1])
             return self.around[-1]
         except BaseException:
             self.__exit__()
