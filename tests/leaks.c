@@ -206,9 +206,10 @@ int t_state_compare(const struct t_state *before)
 {
     static struct t_state now; /* large, and used by one thread at the end */
     /* A joined thread stays in /proc for a moment: the kernel removes its entry after it has reported its end. */
-    int64_t end = t_now() + (int64_t)(1e9 * t_scale());
+    int64_t begin = t_now();
     t_state_take(&now);
-    while ((leaked_threads(before, &now, 0) || leaked_descriptors(before, &now, 0)) && t_now() < end) {
+    while ((leaked_threads(before, &now, 0) || leaked_descriptors(before, &now, 0)) &&
+           !t_is_over(begin, 5 * t_scale())) {
         nanosleep(&(struct timespec){0, 1000000}, NULL);
         t_state_take(&now);
     }

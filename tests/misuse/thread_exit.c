@@ -219,14 +219,20 @@ static void on_urgent(int signo)
     (void)signo;
 }
 
+static int say_and_block(void *value)
+{
+    ((struct thing *)value)->by = t_tid();
+    return open_and_block(value);
+}
+
 TEST(other_code_may_take_the_wake_signal)
 {
     listen_to_reports();
     BOUGH_BRANCH(b) {
-        add(b, open_and_block, thing_of(&thing));
+        add(b, say_and_block, thing_of(&thing));
         t_gate_wait(&thing.there);
         signal(SIGURG, on_urgent);
-        usleep(20000); /* probably in its wait by now */
+        t_until_blocked(thing.by);
         bough_interrupt(b, "test");
     }
     CHECK_EQ(thing.destroyed, 1);

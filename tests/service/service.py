@@ -168,8 +168,8 @@ def unit_serves():
 def unit_that_hangs():
     """a unit that ignores SIGTERM has the time of the ladder, although systemd's default is shorter"""
     with Manager(LIMIT) as manager:
-        text = sample(ExecStart=f"{notifier} ready deaf", TimeoutStopSec="1s", Restart="no", LimitCORE="0")
-        manager.add("bough-server", text.replace("BOUGH_GRACE=30", "BOUGH_GRACE=3"))
+        text = sample(ExecStart=f"{notifier} ready deaf", TimeoutStopSec="4s", Restart="no", LimitCORE="0")
+        manager.add("bough-server", text)  # the ladder's first step comes after 5 s
         manager.control("start", "bough-server")
         manager.control("stop", "bough-server")
         if (end := manager.end_of("bough-server")) not in ("success killed TERM", "signal killed ABRT", "core-dump dumped ABRT"):
