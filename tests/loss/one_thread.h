@@ -7,8 +7,8 @@
  *
  * Each test also counts what the calls have taken and given (rules 8, 9, 12).
  *
- * In the first half nothing else happens. In the second half a timer's SA_RESTART handler interrupts the thread 2,000
- * times a second, sometimes for long, and half of the posts come from a handler that has interrupted the thread (rule
+ * In the first half nothing else happens. In the second half a timer's SA_RESTART handler interrupts the thread again and
+ * again, 0.5 ms after its last end, sometimes for long, and half of the posts come from a handler that has interrupted the thread (rule
  * 5).
  */
 #ifndef TEST_RAIN_H
@@ -206,6 +206,16 @@ static inline void *rain_peer(void *argument)
 
 /* ---- handlers of the program that interrupt the target ----------------------------------------------------------- */
 
+static timer_t rain_clock;
+static _Atomic bool rain_ticks;
+
+/* Once: the handler sets it again at its end, so that it does not starve the thread, however long it takes. */
+static inline void rain_set_clock(void)
+{
+    struct itimerspec soon = {{0, 0}, {0, 500000}};
+    timer_settime(rain_clock, 0, &soon, NULL);
+}
+
 static inline void rain_tick(int signo)
 {
     static uint64_t random = 99;
@@ -215,6 +225,8 @@ static inline void rain_tick(int signo)
         rain_spin(30000);
     if (rain.nested)
         rain.nested(&random);
+    if (rain_ticks)
+        rain_set_clock();
     errno = saved;
 }
 
@@ -228,17 +240,21 @@ static inline void rain_post_here(int signo)
     errno = saved;
 }
 
-static inline timer_t rain_timer(void)
+static inline void rain_begin_ticks(void)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
-    struct itimerspec often = {{0, 500000}, {0, 500000}};
-    timer_t timer;
     event.sigev_notify_thread_id = rain.target.tid;
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = rain_tick, .sa_flags = SA_RESTART}, NULL);
     sigaction(SIGUSR2, &(struct sigaction){.sa_handler = rain_post_here, .sa_flags = SA_RESTART}, NULL);
-    CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
-    CHECK_EQ(timer_settime(timer, 0, &often, NULL), 0);
-    return timer;
+    CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &rain_clock), 0);
+    rain_ticks = true;
+    rain_set_clock();
+}
+
+static inline void rain_end_ticks(void)
+{
+    rain_ticks = false;
+    CHECK_EQ(timer_delete(rain_clock), 0);
 }
 
 /* valgrind ignores what a handler writes into the mask of the interrupted code: the wake comes back at once, again and
@@ -302,16 +318,15 @@ static inline void rain_drop(uint32_t number, bool by_handler, bool waits_by_han
 
 static inline void rain_shower(uint32_t from, uint32_t to, bool handlers, uint64_t *random)
 {
-    timer_t timer = 0;
     if (handlers)
-        timer = rain_timer();
+        rain_begin_ticks();
     for (uint32_t i = from; i < to; i++) {
         rain_pause(random);
         uint64_t r = t_random(random);
         rain_drop(i + 1, handlers && (r & 16), r & 32);
     }
     if (handlers)
-        CHECK_EQ(timer_delete(timer), 0);
+        rain_end_ticks();
 }
 
 static inline void rain_end(void)

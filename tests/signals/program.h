@@ -82,6 +82,18 @@ static inline void *p_never_end(void *gate)
     return NULL;
 }
 
+/* The status of a program that had no processor for 250 ms: its signals are then several events. It is run again. */
+enum { P_TOO_SLOW = 33 };
+
+static inline int p_run_in_time(void (*program)(void *))
+{
+    int status;
+    do
+        status = t_run_status(program, NULL);
+    while (WIFEXITED(status) && WEXITSTATUS(status) == P_TOO_SLOW);
+    return status;
+}
+
 /* Longer than the time in which signals count as one event. */
 static inline void p_next_event(void)
 {
