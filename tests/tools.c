@@ -185,11 +185,12 @@ static int looks_blocked(const struct look *look)
 }
 
 /* Long enough for a thread that only waits for an emulator's lock, whose owner has just lost its processor, to
- * continue: 5 ms at T_SCALE=5. */
+ * continue: 5 ms at T_SCALE=5, and longer on a busy machine. */
 static long between_looks(void)
 {
-    double scale = t_scale() < 7 ? t_scale() : 7;
-    return (long)(200000 * scale * scale);
+    enum { MOST = 4 };
+    double scale = t_scale() < 7 ? t_scale() : 7, slow = slowdown() < MOST ? slowdown() : MOST;
+    return (long)(200000 * scale * scale * slow);
 }
 
 void t_until_blocked(pid_t tid)

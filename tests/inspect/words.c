@@ -73,12 +73,12 @@ static bool has_frame(const char *stack, const char *program, uintptr_t base, co
     return false;
 }
 
-/* From the line of the thread that was asked to the next thread's line. */
+/* From the line of the thread that was asked to the next thread's line; the caller frees it. NULL: none has answered. */
 static char *stack_asked_for(char *text)
 {
     char *begin = strstr(text, "when asked:\n");
     if (!begin)
-        FAIL("nobody was asked in:\n%s", text);
+        return NULL;
     char *end = begin;
     do
         end = strchr(end + 1, '\n');
@@ -86,10 +86,9 @@ static char *stack_asked_for(char *text)
     return strndup(begin, end ? (size_t)(end - begin) : strlen(begin));
 }
 
-TEST_LIMIT(a_spinning_thread_shows_its_frames, 60)
+static char *words_of_a_process(void)
 {
     char path[32];
-    needs_threads_after_fork();
     int fd = memfd_create("words", 0);
     CHECK(fd >= 0);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -98,14 +97,35 @@ TEST_LIMIT(a_spinning_thread_shows_its_frames, 60)
     check_whole(text);
     SAYS(text, "because: ", "enough");
     SAYS(text, "operator \"enough\", rung 6", "");
-    SAYS(text, "thread the computer", "running");
+    return text;
+}
+
+static bool shows_its_frames(char *text)
+{
     char *stack = stack_asked_for(text);
     uintptr_t base = base_of(text, "/inspect-words");
-    if (!has_frame(stack, "inspect-words", base, __start_spins, __stop_spins) ||
-        !has_frame(stack, "inspect-words", base, __start_calls, __stop_calls))
-        FAIL("not in %p, called in %p:\n%s", (const void *)__start_spins, (const void *)__start_calls, text);
+    bool shows = stack && says(text, "thread the computer", "running") &&
+                 has_frame(stack, "inspect-words", base, __start_spins, __stop_spins) &&
+                 has_frame(stack, "inspect-words", base, __start_calls, __stop_calls);
     free(stack);
-    free(text);
+    return shows;
+}
+
+/* A thread that gets no processor for 0.1 s does not answer, and a child may not have begun: it is enough if one of
+ * some processes shows the frames. */
+TEST_LIMIT(a_spinning_thread_shows_its_frames, 60)
+{
+    enum { TRIES = 10 };
+    needs_threads_after_fork();
+    for (int i = 1;; i++) {
+        char *text = words_of_a_process();
+        bool shows = shows_its_frames(text);
+        if (!shows && i == TRIES)
+            FAIL("not in %p, called in %p:\n%s", (const void *)__start_spins, (const void *)__start_calls, text);
+        free(text);
+        if (shows)
+            break;
+    }
 }
 
 /* Fixed bug: the dump was lost. */
