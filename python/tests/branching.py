@@ -3,25 +3,22 @@
 import os
 import threading
 import time
-from pathlib import Path
 
-from tools import until
+from blocking import switches
 
 SCALE = float(os.environ.get("T_SCALE", 1))
 ENOUGH = 20 * SCALE
 
 
-def sleeps(tid):
-    try:
-        return Path(f"/proc/self/task/{tid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-    except OSError:
-        return False
-
-
 def until_blocked(tid):
-    """Waits until the thread is asleep at several checks, so that it does not wait for the GIL."""
-    for _ in range(4):
-        until(lambda: sleeps(tid), "a blocked thread")
+    """Waits until the thread is asleep at several checks, and stays asleep between them: it does not wait for the GIL."""
+    end, same, before = time.monotonic() + ENOUGH, 0, None
+    while same < 4:
+        now = switches(tid)
+        same = same + 1 if now is not None and now == before else 0
+        before = now
+        if time.monotonic() > end:
+            raise AssertionError("no blocked thread")
         time.sleep(0.006)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-loops.py LIBRARY WAY: an event loop of LIBRARY runs, with a task that waits for an hour, and is interrupted in WAY:
+loops.py LIBRARY WAY [SECONDS]: an event loop of LIBRARY runs, with a task that waits for an hour, and is interrupted in WAY:
 
     child       in a branch's child, by the branch's interrupt()
-    deadline    in the body of a branch, by its deadline
+    deadline    in the body of a branch, by its deadline: SECONDS after the last task's begin
     raise_exc   in a branch's child, by raise_exc(Posted)
     running     as child, while the loop runs a task's code: it is to wait next, when the interrupt is due already
     posted      as raise_exc, then
@@ -298,12 +298,14 @@ def run_eventlet(seconds):
 
 
 def until_blocked(run):
-    """Waits until the loop waits at several checks, so not for the GIL; or until a busy loop has begun."""
+    """Waits until the loop waits at several checks, and between them, so not for the GIL; or until a busy loop has begun."""
     waiting.wait()
-    looks = 0
+    looks, before = 0, None
     while looks < 4 and "busy" not in run.__name__:
-        state = Path(f"/proc/self/task/{waiting.thread}/stat").read_text().rpartition(")")[2].split()[0]
-        looks = looks + 1 if state == "S" else 0
+        status = Path(f"/proc/self/task/{waiting.thread}/status").read_text()
+        now = "State:\tS" in status and status.partition("\nvoluntary_ctxt_switches:")[2].split()[0]
+        looks = looks + 1 if now and now == before else 0
+        before = now
         time.sleep(0.006)
 
 
@@ -319,7 +321,7 @@ def deadline(run):
     global begun
     try:
         with bough.branch() as b:
-            begun = lambda: b.set_deadline(time.monotonic() + 0.5)  # noqa: E731
+            begun = lambda: b.set_deadline(time.monotonic() + float(sys.argv[3]))  # noqa: E731
             run(HOUR)
     except TimeoutError:
         print("TimeoutError")

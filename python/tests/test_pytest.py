@@ -360,18 +360,21 @@ class Stuck(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        grace = f"--bough-timeout-grace={GRACE}"
-        runs = {
-            "in C": Run(STUCK, grace, env={"KEEPS": ""}),
-            "with the GIL": Run(STUCK, grace, env={"KEEPS": "1"}),
-        }
+        cls.runs = {"in C": cls.stuck(), "with the GIL": cls.stuck(keeps="1")}
         if has("xdist"):
-            runs["xdist"] = Run(STUCK, grace, "-n2", env={"KEEPS": ""}, plugins=["xdist.plugin"])
-        cls.runs = {name: run.end() for name, run in runs.items()}
+            cls.runs["xdist"] = cls.stuck("-n2", plugins=["xdist.plugin"])
         for cls.factor in FACTORS:
             cls.runs["swallows"] = Run(SWALLOWS, f"--bough-timeout-grace={GRACE * cls.factor}", factor=cls.factor).end()
             if cls.runs["swallows"].out.count(IT_WAS) == 2 + 5:
                 break
+
+    @staticmethod
+    def stuck(*options, keeps="", **more):
+        for factor in FACTORS:
+            run = Run(STUCK, f"--bough-timeout-grace={GRACE}", *options, env={"KEEPS": keeps}, factor=factor, **more).end()
+            if "is stuck" in run.err:
+                break
+        return run
 
     def check_log(self, run, why, line):
         self.assertIn(f"++++ bough: test_it.py::test_stuck (call) {why}. ++++\n", run.err)
