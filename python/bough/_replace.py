@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Attributes of other modules that are replaced, and put back; and changes to modules that are imported later."""
+"""Replaces attributes of other modules and restores them; changes modules that are imported later."""
 import sys
 import threading
 import warnings
@@ -9,7 +9,7 @@ from types import FunctionType
 
 from bough import _bough
 
-_undo = []  # (function, name): the reverse of each step; what the step has replaced, for the report, or None
+_undo = []  # (function, name) of each step: function() undoes it; name is what it has replaced, for the report, or None
 _late = []  # (module's name, change) of modules that another thread was still importing
 _missing = object()
 
@@ -18,8 +18,8 @@ _missing = object()
 
 
 def replace(owner, name, new):
-    """Put new(original) in the attribute's place. If a class inherits the attribute, the class gets one, and undo_all()
-    deletes that."""
+    """Replace the attribute by new(original). A class that inherits the attribute gets a separate one, which undo_all()
+    deletes."""
     mine = vars(owner).get(name, _missing)
     original = getattr(owner, name) if mine is _missing else mine
     replacement = _in_its_place(new(original), owner, name)
@@ -29,8 +29,8 @@ def replace(owner, name, new):
 
 
 def _in_its_place(replacement, owner, name):
-    """Name a function by the place it is found at, as pickle needs it: the original may be a builtin of another module, or a class's
-    method that knows no module."""
+    """Name a function after the place where it is found, because pickle needs that: the original may be a builtin of another module,
+    or a method without a module."""
     if isinstance(replacement, FunctionType):
         in_class = isinstance(owner, type)
         replacement.__module__ = owner.__module__ if in_class else owner.__name__
@@ -39,15 +39,15 @@ def _in_its_place(replacement, owner, name):
 
 
 def around(original, **what):
-    """A function around `original` that adds no frame: a warning's stacklevel counts those. It shows the original's code, which is
-    what a call of it executes."""
+    """A function around `original` that adds no frame, because a warning's stacklevel counts frames. Its __code__ is the original's,
+    which is the code that a call executes."""
     shown = (*WRAPPER_ASSIGNMENTS, "__code__", "__defaults__", "__kwdefaults__", "__globals__", "__closure__")
     return update_wrapper(_bough.around(original, **what), original, shown)
 
 
 def replace_code(owner, name, new):
-    """Have the method itself run new(original), a function with the same parameters: so does a bound method of it that was kept
-    before, which would miss an attribute that is replaced."""
+    """Change the method's code so that it calls new(original), a function with the same parameters. That also changes bound methods
+    which were stored before; a replaced attribute would not."""
     function = getattr(owner, name)
     code = function.__code__
     original = FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
@@ -59,12 +59,12 @@ def replace_code(owner, name, new):
 
 
 def _code_that_calls(function, code):
-    """A call of `function`, with the parameters that `code` has. The function is one of its constants."""
+    """Code that calls `function` with the parameters of `code`. The function is one of the constants of that code."""
     names = code.co_varnames[: code.co_argcount]
     source = f"def trampoline({', '.join(names)}): return 'the function'({', '.join(names)})"
     space = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # a text is not callable
+        warnings.simplefilter("ignore", SyntaxWarning)  # it calls a string
         exec(source, space)
     made = space["trampoline"].__code__
     constants = tuple(function if constant == "the function" else constant for constant in made.co_consts)
@@ -74,7 +74,7 @@ def _code_that_calls(function, code):
 
 
 def _put_back(owner, name, replacement, mine):
-    """Unless other code has replaced it since: that code calls `replacement`, which calls the original."""
+    """Restore the attribute, unless other code has replaced it since: that code calls `replacement`, which calls the original."""
     if vars(owner).get(name) is not replacement:
         return
     if mine is _missing:
@@ -89,14 +89,14 @@ def replaced():
 
 
 class _Tls(threading.local):
-    steps = None  # of the thread's all_or_none()
+    steps = None  # of the all_or_none() block that the thread is in
 
 
 _tls = _Tls()
 
 
 def on_undo(function, name=None):
-    """Have undo_all() call `function()`: twice if an exception came out of the first call."""
+    """Have undo_all() call `function()`, and a second time if the first call raises an exception."""
     step = function, name
     _undo.append(step)
     if _tls.steps is not None:
@@ -105,7 +105,7 @@ def on_undo(function, name=None):
 
 @contextmanager
 def all_or_none():
-    """If an exception comes out of the block, the steps that the calling thread has made in it are undone."""
+    """If an exception leaves the block, undo the steps that the calling thread has made in the block."""
     _tls.steps = steps = []
     try:
         yield
@@ -118,7 +118,7 @@ def all_or_none():
 
 
 def undo_all():
-    """Undo every step, the last one first. If a Ctrl-C comes out of a step, all is undone before it is raised."""
+    """Undo every step, the last one first. An exception of a step, such as a Ctrl-C, is raised after all steps are undone."""
     try:
         _undo_steps(_undo)
     finally:
@@ -146,8 +146,8 @@ _never_interrupted = []  # code objects
 
 
 def never_interrupt(module, names):
-    """Functions that give back, notify or start something: each takes a lock for a moment, and could not report that it has failed
-    to. `names` are separated by spaces; a version of the module may lack some of them."""
+    """Do not interrupt functions that release, notify or start something: each takes a lock for a moment, and has no way to report
+    that this failed. `names` are separated by spaces; a version of the module may lack some of them."""
     codes = []
     for name in names.split():
         cls, _, method = name.partition(".")
@@ -169,11 +169,11 @@ def _interrupt_all_again():
 
 
 class _Follower:
-    """The first of the import system's finders. It finds a module by those after it, and changes the module when its code has run:
-    an event loop is often imported by the very thread that runs it."""
+    """The first finder of the import system. It asks the other finders for the module, and changes the module as soon as the module's
+    code has run: the thread that imports an event loop often runs it next."""
 
     def __init__(self):
-        self.changes = {}  # by the module's name: functions of the module
+        self.changes = {}  # module's name -> functions that change the module
 
     def find_spec(self, name, path=None, target=None):
         changes = tuple(self.changes.get(name, ()))
@@ -181,7 +181,7 @@ class _Follower:
             return None
         for finder in sys.meta_path:
             if finder is self or not hasattr(finder, "find_spec"):
-                continue  # a finder of the old sort, which the import system passes over from 3.12 on
+                continue  # without find_spec() it is one of the old kind, which the import system skips from 3.12 on
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 _change_after_exec(spec, changes)
@@ -189,11 +189,11 @@ class _Follower:
         return None
 
 
-_follower = _Follower()  # one for all: two would look for a module by each other
+_follower = _Follower()  # the only one: two would ask each other for a module
 
 
 def _change_after_exec(spec, changes):
-    """By an attribute of the loader's instance, which is gone afterwards. The loader of a zip file serves several modules."""
+    """Give the loader an exec_module() until the module has been executed. The loader of a zip file serves several modules."""
     loader = spec.loader
     original = getattr(loader, "exec_module", None)
     if original is None or isinstance(loader, type):
@@ -209,8 +209,8 @@ def _change_after_exec(spec, changes):
 
 
 def _change_by(file, name):
-    """file.CHANGES[name], a function of the module, as a function that no interrupt enters: an interrupted thread may be the one
-    that imports the module."""
+    """Return a function that calls file.CHANGES[name](module), without being interrupted: the thread that imports the module may be
+    an interrupted one."""
 
     def change(module):
         if not _bough.takes_part():
@@ -222,8 +222,8 @@ def _change_by(file, name):
 
 
 def follow_imports(files):
-    """files: {module's name: the file of bough that changes it}. Such a file is loaded with the first of its modules, and has
-    CHANGES, {module's name: function(module)}. Each function is called once: now, if the module is loaded already."""
+    """Change each module when it is imported; now, if it is loaded already. `files`: {module's name: the file of bough that changes
+    it}. A file is loaded with the first of its modules, and has CHANGES, {module's name: function(module)}."""
     if _follower not in sys.meta_path:
         sys.meta_path.insert(0, _follower)
         on_undo(lambda: _follower in sys.meta_path and sys.meta_path.remove(_follower))
@@ -236,7 +236,7 @@ def follow_imports(files):
 
 
 def _unfollow(new):
-    """May be called twice."""
+    """undo_all() may call this twice."""
     for name, change in new:
         changes = _follower.changes.get(name, [])
         if change in changes:
@@ -245,7 +245,7 @@ def _unfollow(new):
 
 
 def change_late():
-    """Change those whose import has ended."""
+    """Change the modules in _late whose import has ended."""
     for name, change in _late[:]:
         module = sys.modules.get(name)
         if module is None or not getattr(getattr(module, "__spec__", None), "_initializing", False):

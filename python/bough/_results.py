@@ -14,9 +14,9 @@ __all__ = ["as_completed", "race"]
 
 @without_frames
 def as_completed(children, *, timeout=None):
-    """An iterator over children, of any branches: each as soon as it has ended, however it has. Ask child.result(), or look at
-    child.outcome. The next one is waited for by a blocking call, which can be interrupted. If not all have ended in `timeout` seconds, it
-    raises TimeoutError."""
+    """Iterate over children, of any branches: each as soon as it has ended, with whatever outcome. See child.result() and
+    child.outcome. The wait for the next child is a blocking call, which can be interrupted. Raises TimeoutError if not all have
+    ended in `timeout` seconds."""
     try:
         given = dict.fromkeys(children)
     except TypeError:
@@ -53,11 +53,11 @@ class _Completed:
 
 @without_frames
 def race(*functions, name="race"):
-    """Run the functions at the same time, each in a child of its own, and return the result of the first one that returns. The others are
-    interrupted then, and race() waits for their end. A function that fails is out of the race; if all fail, their exceptions are raised as a
-    MultipleError, or the only one as it is.
+    """Run the functions at the same time, each in a separate child, and return the result of the first one that returns. Then the
+    other functions are interrupted, and race() waits for their end. A function that fails is out of the race. If all fail, their
+    exceptions are raised as a MultipleError; a single exception is raised as it is.
 
-    What the others may have taken out of a queue or a socket is lost with their results. Give functions without arguments: a lambda, or
+    What the others have taken out of a queue or a socket is lost with their results. Give functions without arguments: a lambda, or
     functools.partial().
     """
     if not functions:

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""A thread's run(), for the package's threads and for plain ones."""
+"""What opts in a thread's run(), for bough's threads and for plain ones."""
 from bough import _bough, _check, _watch
 from bough._exceptions import ThreadExit
 
 
 class Run:
-    """A thread's run(), inside of which it takes part. Not before and after: threading's own bookkeeping is no place to
-    be interrupted at."""
+    """Calls a thread's run() with the thread opted in. Before and after run() the thread is not opted in: an interrupt could
+    damage threading's bookkeeping."""
 
     def __init__(self, thread, run):
         self.thread, self.run = thread, run
 
     def begin(self, thread):
-        """The thread becomes known. Returns whether its blocking calls are interrupted, and whether all its code is."""
+        """Make the thread known. Returns whether interrupts end its blocking calls, and whether they come anywhere in its code."""
         _bough.begin(_check.for_library(thread.name), thread._starts_disabled)
         thread._post_what_came_before()
         return thread._io or thread._async, thread._async
@@ -20,7 +20,7 @@ class Run:
     def __call__(self):
         thread, run = self.thread, self.run
         self.thread = self.run = None
-        del thread.__dict__["run"]  # it was put there by start(), and keeps the thread alive
+        del thread.__dict__["run"]  # put there before the start; it would keep the thread alive
         takes_part, asynchronous = self.begin(thread)
         try:
             with _bough.taking_part(takes_part):
@@ -37,6 +37,6 @@ class Run:
                     raise interrupt from error
                 finally:
                     _bough.set_asynchronous(False)
-                    _bough.leave_open(1)  # a generator that was not run to its end may hold a region
+                    _bough.leave_open(1)  # an unfinished generator may have left a region open
         except ThreadExit:
-            pass  # threading is silent about a plain SystemExit only
+            pass  # threading's hook ignores a SystemExit, but not its subclasses

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Scopes: a time limit for a block, or for each call of a function. A scope is a branch without children.
 
-Where all goes well there is scope.c alone, which calls the method _check_options() and those of _block.py.
+A scope that does not fail runs in scope.c alone. Otherwise scope.c calls _check_options() and the methods of _block.py.
 """
 import math
 import threading
@@ -27,18 +27,18 @@ move_on_at = _bough.move_on_at
 @_bough.scope_is
 @without_frames
 class CancelScope(Block, _bough.CancelScope):
-    """Made by fail_after(), fail_at(), move_on_after() and move_on_at(). CancelScope() is move_on_at(math.inf): a block that ends by
-    its cancel() only.
+    """Made by fail_after(), fail_at(), move_on_after() and move_on_at(). CancelScope() is move_on_at(math.inf): a block
+    that only its cancel() ends.
 
     cancelled_caught  whether the block was ended by the scope's deadline or by cancel(); False while it is open
     cancel_called     whether cancel() was called, or the deadline has passed while the block was open
-    deadline          a time of time.monotonic(); math.inf is none. The thread that is in the block may set it, earlier or later, until it
-                      has passed. Before the block begins any thread may
+    deadline          a time of time.monotonic(); math.inf means none. Before the block begins any thread may set it. Then only the
+                      thread in the block may, to an earlier or later time, until the deadline has passed
     """
 
     __slots__ = ()
     __module__ = "bough"
-    _is_logged = False  # what leaves a scope is an exception like any other
+    _is_logged = False  # an exception that leaves a scope is not logged as a branch's failure
 
     def __new__(cls, *, deadline=math.inf, asynchronous=False, shield=False):
         if shield:
@@ -48,11 +48,11 @@ class CancelScope(Block, _bough.CancelScope):
 
     @property
     def _function(self):
-        """Which one has made it."""
+        """The name of the function that has made the scope."""
         return f"{'fail' if self._scope == FAILS else 'move_on'}_{'after' if self._deadline is None else 'at'}"
 
     def _check_options(self):
-        """Where they are not what most programs give."""
+        """Check and convert the options that scope.c does not accept itself."""
         function = self.name
         if function.endswith("_at"):
             self._deadline = _check.deadline(f"{function}() deadline", self._deadline)
@@ -84,7 +84,7 @@ class CancelScope(Block, _bough.CancelScope):
         of = "" if self.name.startswith(("fail_", "move_on_")) else f" of {self.name}"
         return f"{self._function}({math.inf if limit is None else limit:g}){of}"
 
-    # ---- what is done with it
+    # ---- the scope's state, cancel() and its use as a decorator
 
     @property
     def cancelled_caught(self):
@@ -97,13 +97,13 @@ class CancelScope(Block, _bough.CancelScope):
         return self._cancelled or (self._is_open and 0 < self._ends_at <= _bough.now())
 
     def cancel(self, reason=None):
-        """End the block, which raises nothing: `cancelled_caught` is True then. Any thread may call this. Before the block begins it
-        takes effect at its first interruption point; after its end it does nothing."""
+        """End the block without an exception: `cancelled_caught` is True then. Any thread may call this. A call before the block
+        begins takes effect at the block's first interruption point; a call after the block's end does nothing."""
         _bough.cancel_scope(self, _check.reason("CancelScope.cancel()", reason))
 
     @property
     def deadline(self):
-        """A time of time.monotonic(); math.inf is none."""
+        """A time of time.monotonic(); math.inf means none."""
         if self._due is None:
             if self._handle is None:
                 return self._deadline if self._timeout is None else time.monotonic() + self._timeout
@@ -120,7 +120,7 @@ class CancelScope(Block, _bough.CancelScope):
         self._open()
         if threading.get_ident() != self._thread:
             raise RuntimeError(f"{self!r} is another thread's: its deadline is set by the thread in the block. Any thread may call cancel()")
-        self._cancelled = self.cancel_called  # if the deadline has passed, that stays so
+        self._cancelled = self.cancel_called  # if the deadline has passed, cancel_called stays True
         ends_at = 0 if deadline == math.inf else on_bough_clock(deadline)
         _bough.set_deadline(self, ends_at)
         self._ends_at, self._due = ends_at, deadline

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Signals and the end of the main thread (rule 32).
 
-SIGHUP and SIGTERM, where nobody handles them, interrupt everything: all threads at once, by a handler in C; main by a
-ThreadExit out of whatever it is in, as Ctrl-C comes by a KeyboardInterrupt. When the interpreter has ended the signal is raised
-again, and the exit status is the usual one.
+SIGHUP and SIGTERM, if the program does not handle them, interrupt everything: all threads at once, by a handler in C. Main gets a
+ThreadExit wherever it is, as it gets a KeyboardInterrupt for Ctrl-C. When the interpreter has ended, the signal is raised again, so
+the exit status is the usual one.
 
-An uncaught exception of main's, a Ctrl-C nobody caught and sys.exit() interrupt everything, too, before threads are awaited. An
-ordinary end of main interrupts nobody. How main ended is shown by the last instruction of its outermost frame: it has either
-returned or raised.
+An exception that main does not catch, a Ctrl-C included, and sys.exit() interrupt everything as well, before the interpreter waits
+for threads. A normal end of main interrupts nothing. The last instruction of main's outermost frame shows whether main has returned
+or raised an exception.
 """
 import atexit
 import os
@@ -23,11 +23,11 @@ SIGNAL, EXIT = 3, 4  # enum bough_kind
 _taken = []
 _main_frame = None
 _registered = _posted = _ended = False
-_given_back = False  # in a forked process, until it uses bough
+_given_back = False  # True in a forked process until it uses bough
 
 
 def take_part():
-    """With the first opt-in, by whatever thread: signals are main's to take, which does it at its next bytecode."""
+    """Called at the first opt-in, by any thread. Only main can set signal handlers: it does so at its next bytecode."""
     global _main_frame, _registered, _given_back
     _given_back = False
     _main_frame = _outermost(sys._current_frames().get(threading.main_thread().ident))
@@ -53,14 +53,14 @@ def leave():
 def _put_back():
     while _taken:
         signo = _taken.pop()
-        handler = signal.getsignal(signo)  # ours, or the program's own by now
+        handler = signal.getsignal(signo)  # _on_signal, or one that the program has set since
         _bough.signal_taken(signo)
         signal.signal(signo, signal.SIG_DFL if handler is _on_signal else handler)
 
 
 def interpreter_ends():
-    """A frame holds the variables of its module, whose finalizers would not run. A signal ends the process from here on. If one
-    has come already, its next event takes the ladder's next step, and the handler in C remains."""
+    """Forget main's frame, which keeps the variables of its module, so that their finalizers run. From here on a signal ends the
+    process. If one has come already, the handler in C remains, and the next one takes the ladder's next step."""
     global _main_frame
     _main_frame = None
     if not _bough.unhandled_signal():
@@ -68,7 +68,7 @@ def interpreter_ends():
 
 
 def take_part_in_new_process():
-    """A forked process has the signals that the program had. It takes part with its first Thread, branch or post."""
+    """A forked process has the signal settings of the program. Its first Thread, branch or post opts it in again."""
     if _given_back:
         take_part()
         _bough.async_exc_resume()
@@ -76,7 +76,7 @@ def take_part_in_new_process():
 
 
 def _in_new_process():
-    """Of the kernel's table the C side takes care, before any signal can come in."""
+    """Forget the parent's signals. The C side has restored the kernel's signal actions before any signal can come."""
     global _main_frame, _posted, _ended, _given_back
     _given_back, _main_frame = _main_frame is not None or _given_back, None
     _posted = _ended = False
@@ -90,26 +90,26 @@ os.register_at_fork(after_in_child=_in_new_process)
 
 
 def _take_signals():
-    """Of the signals whose default is to end the process. A program that has a handler, or runs under nohup, keeps its setting."""
+    """Handle SIGHUP and SIGTERM if their action is the default. A program with a handler, or under nohup, keeps its setting."""
     unhandled = [signo for signo in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(signo) is signal.SIG_DFL]
     if not _bough.opted_in() or _taken or not unhandled:
         return
     _bough.die_at_the_end()
     _bough.signals(True)
     for signo in unhandled:
-        _taken.append(signo)  # first: from the next step on a signal may come, and end the opt-in by its exception
+        _taken.append(signo)  # first: after the next step a signal may come, whose exception ends the opt-in
         signal.signal(signo, _on_signal)
         _bough.stand_before(signo)
-    if _bough.unhandled_signal():  # it came in between, and the library has posted it: nothing tells Python of it
+    if _bough.unhandled_signal():  # it came in between: the library has posted it, but Python was not notified
         _bough.check_interrupt()
 
 
-when_taken = None  # called with the signal's number: _program_end.py
+when_taken = None  # a function of the signal's number, which _program_end.py sets
 
 
 def _on_signal(signo, frame, bough=_bough):
-    """In main, also when the module's variables are gone. All others know already, unless the signal came before the handler in C stood
-    in front of this one."""
+    """Runs in main, also when the module's variables are gone. The other threads are interrupted already, unless the signal came
+    before the handler in C was put in front of this one."""
     bough.signal_taken(signo)
     if not bough.was_posted(signo):
         bough.post_signal(signo)
@@ -119,7 +119,7 @@ def _on_signal(signo, frame, bough=_bough):
 
 
 def is_ctrl_c(error):
-    """In main, where Python raises it; also one that a nested block has grouped with other failures."""
+    """Is this main's KeyboardInterrupt? Only main gets one; a nested block may have grouped it with other failures."""
     if threading.current_thread() is not threading.main_thread():
         return False
     grouped = isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None
@@ -127,8 +127,8 @@ def is_ctrl_c(error):
 
 
 def pass_on(handle, signo=signal.SIGINT):
-    """A branch has met a Ctrl-C: the event keeps its kind for the children. The record counts its events: the second one begins the
-    exit, and the third one kills, as in C (rule 34)."""
+    """Post a signal to a branch, whose children then get a record of that kind. The record counts its events: the second begins the
+    exit, and the third kills, as in C (rule 34)."""
     _bough.post_event(handle, SIGNAL, signal.Signals(signo).name, signo)
 
 
@@ -141,17 +141,17 @@ def _outermost(frame):
     return frame
 
 
-# The instructions that return. Of a code object's bytes each instruction has two.
+# The opcodes of the instructions that return. An instruction has two bytes.
 _RETURNS = {(lambda: None).__code__.co_code[-2], (lambda value: value).__code__.co_code[-2]}
 
 
 def _has_raised(frame):
-    """Its last instruction was not a return. One that called a Python function may be its inline cache, which is zero there."""
+    """Was the last instruction not a return? After a call of a Python function it may be an inline cache, whose bytes are 0."""
     return frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] not in _RETURNS
 
 
 def _runs(frame):
-    """A process of multiprocessing shuts threading down inside of the frame, which has not raised."""
+    """Is the frame running? A process of multiprocessing shuts threading down inside main's frame, which has not raised."""
     here = sys._getframe()
     while here is not None and here is not frame:
         here = here.f_back
@@ -159,7 +159,7 @@ def _runs(frame):
 
 
 def before_shutdown(original):
-    """threading._shutdown(), which first calls what other modules have registered: concurrent.futures waits for its workers there."""
+    """For threading._shutdown(), which first calls functions of other modules: concurrent.futures waits for its workers there."""
 
     @_own.without_frames
     @wraps(original)
@@ -174,29 +174,29 @@ def before_shutdown(original):
 
 
 def _end_open_branches():
-    """Those that the program has not left: nothing waits for their children, who get no interpreter lock when it has ended."""
+    """End the branches that the program has not left: their children could not get the GIL after the interpreter's end."""
     if not _runs(_main_frame):
         _open_branches.end_with_main()
 
 
 def _main_ends():
-    """Before threading waits for threads that are no daemons."""
+    """Called before threading waits for threads that are not daemons."""
     if _bough.opted_in() and not _runs(_main_frame) and _has_raised(_main_frame):
         main_has_raised()
 
 
 def main_has_raised():
-    """Once: a second event of the same kind would be the next rung's."""
+    """Interrupt everything once: a second event of the same kind would take the next rung."""
     if _ended or _bough.unhandled_signal():
         return
-    if type(getattr(sys, "last_value", None)) is KeyboardInterrupt:  # as the interpreter, for the exit status
+    if type(getattr(sys, "last_value", None)) is KeyboardInterrupt:  # then the interpreter, too, ends as by SIGINT
         interrupt_all("SIGINT", signal.SIGINT)
     else:
         interrupt_all("the main thread has ended by an exception, or an exit")
 
 
 def interrupt_all(reason, signo=0):
-    """The program ends: by this signal, or by an exit."""
+    """Interrupt all threads, because the program ends by this signal or, without one, by an exit."""
     global _ended, _posted
     if not _ended:
         _ended = True
@@ -205,11 +205,11 @@ def interrupt_all(reason, signo=0):
 
 
 def has_interrupted_all():
-    """By interrupt_all()."""
+    """Was interrupt_all() called?"""
     return _ended
 
 
 def _threads_have_ended():
-    """Then what asked them to is done: what other modules do at their exit has all the time it wants."""
+    """Clear the exit's record, so that the exit functions of other modules have no time limit."""
     if _posted:
         _bough.clear_exit()

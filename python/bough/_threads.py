@@ -3,8 +3,8 @@
 import sys
 import threading
 
-from bough import _bough, _check, _process  # noqa: F401, _process is there before the first thread
-from bough._exceptions import NotAliveError, ThreadExit  # noqa: F401, pickles may name it as it was: bough._threads.ThreadExit
+from bough import _bough, _check, _process  # noqa: F401, _process has to be loaded before the first thread
+from bough._exceptions import NotAliveError, ThreadExit  # noqa: F401, old pickles name bough._threads.ThreadExit
 from bough._own import without_frames
 from bough._run import Run
 
@@ -58,7 +58,7 @@ class Thread(threading.Thread):
     _io = False
     _async = False
 
-    _before_start = None  # a list of reasons
+    _before_start = None  # the reasons of interrupts before start()
 
     enable_io_interrupt = _own_flag("_io", "Whether interrupts end the thread's blocking calls.")
     enable_interrupt_io = _own_flag("_io", "The same as enable_io_interrupt.")
@@ -89,7 +89,7 @@ class Thread(threading.Thread):
             if self.ident is None:
                 return
             if reason not in self._before_start:
-                return  # it has begun meanwhile, and seen it
+                return  # the thread has started meanwhile, and taken the reason from the list
             self._before_start.remove(reason)
         try:
             _bough.interrupt_thread(_check.thread("Thread.interrupt()", self), reason)
@@ -194,10 +194,10 @@ def set_enable_async_interrupt(on=True):
 
 
 class _Async:
-    """It has been switched already when this is entered, by the thread that made it."""
+    """The thread that made this object was switched then, not when it enters the block; another thread is switched as it enters."""
 
     def __init__(self, on):
-        self._on, self._open = on, []  # (thread, what was there before), the innermost last
+        self._on, self._open = on, []  # (thread, its setting before), the innermost last
         self._made = threading.get_ident(), _bough.set_asynchronous(on)
 
     def __repr__(self):
@@ -214,7 +214,7 @@ class _Async:
         _bough.set_asynchronous(self._open.pop(last)[1])
 
 
-# ---- being told ------------------------------------------------------------------------------------------------------
+# ---- callbacks -------------------------------------------------------------------------------------------------------
 
 
 @without_frames
@@ -234,7 +234,7 @@ class on_interrupt:
     def __init__(self, callback, *, deadline=5.0):
         self.callback = _check.function("on_interrupt() callback", callback)
         self.deadline = _check.seconds("on_interrupt() deadline", deadline, below=threading.TIMEOUT_MAX)
-        self._open = {}  # by thread: its blocks, the innermost last
+        self._open = {}  # thread's ident -> its blocks, the innermost last
 
     def __repr__(self):
         return f"<bough.on_interrupt: {_check.shown(self.callback)}>"
@@ -253,7 +253,7 @@ class on_interrupt:
 
 
 class _Block:
-    """One that on_interrupt() has entered."""
+    """A block of on_interrupt() that a thread has entered."""
 
     def __init__(self, callback, deadline):
         self.callback, self.deadline = callback, deadline
@@ -275,7 +275,7 @@ class _Block:
                 timer.cancel()
 
     def due(self):
-        """On the thread that looks after deliveries: it is not to wait."""
+        """Called on the async thread, which must not wait."""
         if self.outer is not None:
             self.outer()
         self.start(threading.Thread(target=self.run, name="bough-on-interrupt", daemon=True))
@@ -283,7 +283,7 @@ class _Block:
     def start(self, thread):
         try:
             thread.start()
-        except (RuntimeError, MemoryError):  # no threads are left, or the interpreter ends (from 3.12 on)
+        except (RuntimeError, MemoryError):  # no thread can be started, or the interpreter ends (from 3.12 on)
             _bough.callback_is_late(self.handle)
 
     def run(self):

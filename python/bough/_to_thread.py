@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A blocking call that a task of an event loop waits for, on another thread (rule 45).
+"""Runs a blocking call on another thread, for a task of an event loop that waits for the call (rule 45).
 
-A task that is cancelled interrupts the call and waits until the call has ended. A call that has completed by then has a result,
-which the task gets: the cancellation comes at the task's next await, so what the call has taken is not lost.
+A task that is cancelled interrupts the call and waits until the call has ended. If the call has completed by then, the task gets
+the result, so that nothing that the call has taken is lost, and the cancellation comes at the task's next await.
 """
 import asyncio
 import contextvars
@@ -51,7 +51,7 @@ async def to_thread(func, /, *args, **kwargs):
 
 @without_frames
 def new_call(what, function, args, kwargs):
-    """`what` the first argument, or `function`, is to the user."""
+    """`what` is the user's name for the function: args[0] of to_thread(), otherwise `function`."""
     given = args[0] if what.startswith("to_thread") else function
     _check.function(what, given, result_is_kept=True, of_async="It needs no thread: await it")
     from bough import _patch_stdlib
@@ -61,15 +61,15 @@ def new_call(what, function, args, kwargs):
 
 
 def cancel_at_next_await(task, requests, *message):
-    """Unless the block that has asked for it is left before: asyncio.timeout() then has called task.uncancel(). A task that is
-    cancelled as it runs would lose what it returns."""
+    """Cancel the task when it waits again: a task that is cancelled while it runs would lose what it returns. If the block that
+    requested the cancellation is left before, asyncio.timeout() has called task.uncancel(), and nothing is cancelled."""
 
     def cancel():
         if task.done() or task.cancelling() < requests:
             return
         waits_for = task._fut_waiter
         if waits_for is None or waits_for.done():
-            loop.call_soon(cancel)  # it runs before that
+            loop.call_soon(cancel)  # the task runs before that call
         else:
             task.cancel(*message)
             task.uncancel()
@@ -83,7 +83,7 @@ def cancel_at_next_await(task, requests, *message):
 
 async def run_sync(library, func, args, **options):
     """`library` has open(), a group of tasks; shield(), a scope; Event; checkpoint(); Cancelled; is_cancelled(), by a scope; and
-    run_sync(), which no cancellation ends. The call is a task's that waits for nothing else: this one can see that it is cancelled."""
+    run_sync(), which no cancellation ends. A separate task makes the call, so that the calling task notices its cancellation."""
     call = new_call("run_sync() sync_fn", func, args, {})
     outcome, ended, cancelled, native = None, library.Event(), None, None
 
@@ -107,7 +107,7 @@ async def run_sync(library, func, args, **options):
                         if cancelled is not None or not library.is_cancelled():
                             native = error
                         cancelled = error
-                        group.cancel_scope.cancel()  # for a call that waits for its turn
+                        group.cancel_scope.cancel()  # ends a call that still waits for a thread
                         call.interrupt(CANCELLED)
         except BaseException as error:
             if outcome is None or not consists_of(error, lambda inner: isinstance(inner, library.Cancelled)):
@@ -118,7 +118,7 @@ async def run_sync(library, func, args, **options):
 
 
 async def _outcome(library, cancelled, native, has_result, result):
-    """`cancelled` what has interrupted the call; `native` a CancelledError of asyncio's that no scope has raised, but Task.cancel()."""
+    """`cancelled`: what has interrupted the call. `native`: a CancelledError of asyncio that Task.cancel() has raised, not a scope."""
     if has_result and cancelled is None:
         return result
     if not has_result and not consists_of(result, lambda error: is_a_stop(error) or isinstance(error, library.Cancelled)):
@@ -130,7 +130,7 @@ async def _outcome(library, cancelled, native, has_result, result):
         if native is not None:
             cancel_at_next_await(task, 1, *native.args)
         if has_result:
-            return result  # the next checkpoint raises it again
+            return result  # the next checkpoint raises the cancellation again
         raise
     if has_result:
         if native is not None:

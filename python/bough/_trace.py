@@ -10,7 +10,7 @@ _MOST_SIZE = 64 << 30
 
 @without_frames
 class Recording:
-    """A recording that is on, from trace(). It ends with its block, by stop(), or with the process."""
+    """A recording that trace() has started. It ends with its block, by stop(), or with the process."""
 
     __module__ = "bough"
     __slots__ = ("_is_on",)
@@ -19,7 +19,7 @@ class Recording:
         self._is_on = True
 
     def stop(self):
-        """End it. Returns whether it was still on."""
+        """End the recording. Returns whether it was still on."""
         was_on, self._is_on = self._is_on, False
         return was_on and _bough.trace_stop()
 
@@ -32,12 +32,12 @@ class Recording:
 
 @without_frames
 def trace(file, *, size=_DEFAULT_SIZE, threshold=0.001, arguments=True):
-    """Record what the threads of this process, and of those that are forked from it, do: in `file`, which survives a crash and a
-    kill, and which `bough trace` and `bough picture` show. Returns a Recording, which can be used as a block.
+    """Record in `file` what the threads of this process, and of processes forked from it, do. The file survives a crash and a kill;
+    `bough trace` and `bough picture` show it. Returns a Recording, which can be used as a block.
 
-    The file is never larger than `size` bytes: then the oldest events are overwritten. Calls and regions that take less than
-    `threshold` seconds are left out. Without `arguments`, so are the arguments of calls, the reasons of interrupts, and the messages
-    and places of failures. Raises OSError if the file can't be used, or if a recording is on already (EBUSY)."""
+    The file is never larger than `size` bytes: at that size the oldest events are overwritten. Calls and regions that take less
+    than `threshold` seconds are left out. With arguments=False, so are the arguments of calls, the reasons of interrupts, and the
+    messages and places of failures. Raises OSError if the file can't be used, or if a recording is on already (EBUSY)."""
     size = _check.whole("trace() size", size, _LEAST_SIZE, below=_MOST_SIZE + 1)
     threshold = _check.seconds("trace() threshold", threshold, below=1e6)
     _bough.trace_start(file, size, int(threshold * 1e9), not _check.flag("trace() arguments", arguments))

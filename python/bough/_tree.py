@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """tree(): the tree of threads and branches as an object that a REPL shows as text and a notebook as a table.
 
-Its source is a dump, whose names and reasons are harmless for a terminal: what is no printable character is escaped. HTML needs more,
-so each piece of text goes through escape().
+Its source is a dump, whose names and reasons are safe for a terminal, because all but printable characters are escaped there. HTML
+needs more, so each piece of text goes through escape().
 """
 import os
 import re
@@ -11,7 +11,7 @@ from html import escape
 from bough import _bough
 from bough._own import without_frames
 
-_MOST_ROWS = 2000  # of a table: a browser has to lay them all out
+_MOST_ROWS = 2000  # in a table: a browser has to lay out all of them
 _WRITER = ", it writes this"
 
 # Lines of the dump (src/inspect/dump.c). A name may contain anything printable, so the last match counts.
@@ -65,7 +65,7 @@ def lines_of_dump():
 
 
 def _rows(lines):
-    """(depth, name, id, level, state, notes): what follows a line but is no thread or branch, is a note about it."""
+    """Yield (depth, name, id, level, state, notes) for each thread and branch. Other lines are notes about the one above."""
     row = None
     for line in lines:
         text = line.lstrip(" ")

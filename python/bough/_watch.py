@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: MIT
-"""The listeners for failures: the log, once a program has asked for it."""
+"""The listener for failures: the log, after a program has switched it on."""
 
-on_failure = None  # function(thread, branch, error): names, or None; the exception. It does not wait, and raises nothing
+on_failure = None  # function(thread's name or None, branch's name or None, exception), which must neither wait nor raise

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where the threads of a branch were when they were interrupted: for the notes of the exception that the block raises.
 
-Kept as text: a traceback would keep the frames, and all that their variables hold.
+The places are kept as text, because a traceback would keep the frames and all that their variables hold.
 """
 from bough._exceptions import leaves_of
 from bough._own import is_own
@@ -10,9 +10,9 @@ MOST_PLACES, MOST_FRAMES = 8, 8
 
 
 class Places:
-    """Of a branch's children and its body.
+    """The places of a branch's children and its body.
 
-    cause   the first error that a client library has made of the interrupt, or None
+    cause   the first error that a client library has raised because of the interrupt, or None
     """
 
     def __init__(self):
@@ -22,7 +22,7 @@ class Places:
         self.cause, self._notes, self._more = None, [], 0
 
     def add(self, error, name):
-        """`error` is what the child, or the block, ended by."""
+        """Add the place of `error`, the exception that ended the child or the block."""
         for stop in leaves_of(error):
             if self.cause is None:
                 self.cause = stop.__cause__
@@ -44,7 +44,7 @@ class Places:
 
 
 def _lines(stop, name):
-    """The frames of the thread, the innermost last, as a traceback shows them; then what a nested block has noted."""
+    """The frames of the thread, the innermost last, as a traceback shows them; then the notes of nested blocks."""
     trace = (stop.__cause__ if stop.__cause__ is not None else stop).__traceback__
     frames = []
     while trace is not None:

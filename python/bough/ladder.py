@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The ladder: what becomes of an interrupt that is not heeded (rules 34 to 41).
+"""The ladder: how an interrupt that is not heeded escalates (rules 34 to 41).
 
-Rung 1 is the flag, which the rest of the package is about. This file has the rungs above it: a handler that must return, a
-handler that must not, closing without the thread, the exit, the dump and the kill. Only the rungs that run Python code wait
-for the GIL, and the library's thread enforces their deadlines.
+Rung 1, the flag, is in the rest of the package. This file has the rungs above it: a handler that must return, a handler that
+must not return, closing without the thread, the exit, the dump and the kill. Only the rungs that run Python code wait for the
+GIL, and the library's thread enforces their deadlines.
 """
 import enum
 import signal
@@ -83,7 +83,7 @@ DISMISS = Verdict(3, "DISMISS")
 
 @without_frames
 def resume(seconds):
-    """A verdict: the thread may work on for `seconds`, but not beyond the cap. Then it is asked again to stop."""
+    """A verdict: the thread may continue for `seconds`, but not beyond the cap. Then it is asked again to stop."""
     return Verdict(1, "resume", _check.seconds("resume() seconds", seconds, below=1e9))
 
 
@@ -100,10 +100,11 @@ def handler(callback, *, final=False):
     (check_interrupt(), or an interruptible blocking call), but never in a critical section.
 
     A rung 2 handler must return a verdict: UNWIND (or None: the point raises, as without a handler), resume(seconds), PROMOTE
-    (the next handler outwards runs, then the next rung) or DISMISS (clear the interrupt; not allowed from its third event on).
+    (the next outer handler runs, then the next rung) or DISMISS (clear the interrupt; not allowed from its third event on).
     An exception that the handler raises goes to sys.unraisablehook and counts as PROMOTE.
 
-    At rung 3 it must not return: what it raises ends the thread. If it returns, the interrupt goes on to the next rung.
+    At rung 3 the callback must not return: the exception that it raises ends the thread. If it returns, the interrupt goes on to
+    the next rung.
     """
     _check.function("handler() callback", callback)
 
@@ -267,21 +268,21 @@ class Transition(NamedTuple):
     kind: str
     before: int
     after: int
-    name: str  # the target's
+    name: str  # the target's name
     why: str  # "not handled in 5.0 s"
     place: str  # where the first thread that has not ended is stuck
     source: int  # the native id of the thread that posted
     age: float  # seconds since the post
-    target: int  # its handle
+    target: int  # the target's handle
     branch: str  # the name of the branch around the target; "" at the root
-    reason: str  # the interrupt's
+    reason: str  # the interrupt's reason
 
 
 _watchers = {}  # "log" or "program" -> its callback
 
 
 def _watch(watcher, callback):
-    """Set the function that is called at each step for a watcher; None: none. Returns the previous one."""
+    """Set the function that is called at each step for a watcher; None removes it. Returns the previous one."""
     before = _watchers.pop(watcher, None)
     if callback is not None:
         _watchers[watcher] = callback
@@ -291,11 +292,10 @@ def _watch(watcher, callback):
 
 def _call_watchers(kind, *rest):
     transition = Transition(KINDS[kind], *rest)
-    for watcher in "log", "program":  # the log's only keeps the transition
+    for watcher in "log", "program":  # the log's only stores the transition
         callback = _watchers.get(watcher)
         if callback is not None:
             callback(transition)
-
 
 
 @without_frames
@@ -317,8 +317,8 @@ def on_transition(callback):
 
 @without_frames
 def exit_tier(tier, callback):
-    """Call callback() at rung 5, when the ladder ends the process, on a thread of bough. Lower tiers run first, and in a tier the
-    callback that was registered last. Together they have half of that rung's time. At an ordinary exit they do not run: use
+    """Call callback() at rung 5, when the ladder ends the process, on a thread of bough. Lower tiers run first, and within a tier
+    the callback that was registered last. Together they have half of that rung's time. At an ordinary exit they do not run: use
     atexit for that."""
     _check.function("exit_tier() callback", callback)
     _check.whole("exit_tier() tier", tier, -(1 << 31), below=1 << 31)
@@ -375,15 +375,15 @@ def dump_on_signal_undo(signum):
 @without_frames
 def notify_ready():
     """Notify the service manager (systemd, or whatever listens at NOTIFY_SOCKET) that the process has started and is ready, which
-    units with Type=notify wait for. False if no service manager listens. An OSError if it can't be reached."""
+    units with Type=notify wait for. Returns False if no service manager listens. Raises OSError if it can't be reached."""
     return _bough.notify_ready()
 
 
 @without_frames
 def watchdog_feed():
     """Feed the service manager's watchdog, which ends a process that does not feed it in time. bough never does that by itself: call
-    this where work is done, at least twice in watchdog_interval() seconds. False if there is no watchdog for this process. An
-    OSError if the service manager can't be reached."""
+    this where work is done, at least twice in watchdog_interval() seconds. Returns False if there is no watchdog for this
+    process. Raises OSError if the service manager can't be reached."""
     return _bough.watchdog_feed()
 
 
