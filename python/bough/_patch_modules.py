@@ -18,7 +18,7 @@ INTERPRETERS = "_interpreters _xxsubinterpreters"  # the first one from Python 3
 
 
 def patch():
-    _replace.replace(signal, "pause", _meeting_cut)
+    _replace.replace(signal, "pause", _raise_if_interrupted)
     _errors_of_modules()
     for module in INTERPRETERS.split():
         if module in sys.builtin_module_names:
@@ -129,7 +129,7 @@ def _wait_for_event(process, original, timeout):
 # ---- calls that return what libc returned ------------------------------------------------------------------------------
 
 
-def _meeting_cut(original):
+def _raise_if_interrupted(original):
     """For a call that returns an error number, or nothing, if it is interrupted: the interrupt's exception is raised here."""
 
     @wraps(original)
@@ -143,7 +143,7 @@ def _meeting_cut(original):
 
 
 def _socket(module):
-    _replace.replace(module.socket, "connect_ex", _meeting_cut)
+    _replace.replace(module.socket, "connect_ex", _raise_if_interrupted)
 
 
 # ---- locks that processes share --------------------------------------------------------------------------------------------
