@@ -19,27 +19,27 @@ void bp_thread_ends(struct bp_thread *t);
 
 /* ---- from kinds.c to cut.c ------------------------------------------------------------------------------ */
 
-/* The library calls this when a call of the thread was interrupted, on the thread, with or without the GIL. kinds.c
- * only passes it to the library. The function needs the places of calls, which need kinds.c. */
+/* The library calls this on the thread, with or without the GIL, when a call of the thread was interrupted. kinds.c
+ * only passes the function to the library; the function needs the places of calls, which need kinds.c. */
 int bp_call_interrupted(void *argument, const struct bough_cut *cut);
 
-/* ---- from instructions.c and trace.c to those that want instructions reported (watch.c, monitor.c) ------- */
+/* ---- from instructions.c and trace.c to the files that use them (watch.c, monitor.c) --------------------- */
 
-/* From 3.12 on: are the instructions of this code object (NULL: of any) to be reported? Both files call instructions.c
- * when that has changed. */
+/* From 3.12 on: does watch.c, or monitor.c, need reports of this code object's instructions (NULL: of any)? When the
+ * answer has changed, that file calls bp_instructions(). */
 bool bp_watch_wants(const PyCodeObject *code);
 bool bp_monitor_wants(const PyCodeObject *code);
-/* In 3.11 the same for a thread, and for a frame. */
+/* In 3.11: does watch.c need reports of a thread's instructions, or of a frame's? */
 bool bp_watch_is_on(const struct bp_thread *t);
 bool bp_watch_is_of(const PyFrameObject *frame);
 
-/* The interpreter calls instructions.c or trace.c at each instruction, on the thread that is about to execute it; these
- * call the files that need it. */
+/* The interpreter calls instructions.c or trace.c at each instruction, on the thread that is about to execute it; they
+ * call the functions below. */
 void bp_watch_step(PyCodeObject *code, int offset);
-/* In 3.11 the same, and for a frame that returns. */
+/* In 3.11: a frame is about to execute an instruction; a frame returns. */
 void bp_watch_opcode(PyFrameObject *frame);
 void bp_watch_return(const PyFrameObject *frame);
-/* As above, for an exception that waits to be raised: -1 with the exception, if it is raised at this instruction. */
+/* Raise the exception that waits for a safe place, if this instruction is one: -1 with the exception; else 0. */
 int bp_monitor_step(void);
 
 #endif

@@ -5,8 +5,8 @@
 #include "regions/regions.h"
 #include "async/async.h"
 
-/* `armed`: the exception is raised at the next check of the eval breaker, not right here. C code calls a pool's calls, so
- * the frame of the worker does not show whether the worker executes one. */
+/* `armed`: the exception is raised at the next check of the eval breaker, not at the present instruction. `in_item` is
+ * passed because C code runs a pool's calls: the worker's frame does not show whether the worker executes one. */
 static bool place_admits(const struct bp_thread *t, PyFrameObject *frame, bool armed)
 {
     PyObject *answer = PyObject_CallFunctionObjArgs(bp.may_raise_in, frame, armed ? Py_True : Py_False,
@@ -18,7 +18,6 @@ static bool place_admits(const struct bp_thread *t, PyFrameObject *frame, bool a
     return yes;
 }
 
-/* Called by the thread itself. */
 bool bp_place_admits_here(const struct bp_thread *t)
 {
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
@@ -27,8 +26,8 @@ bool bp_place_admits_here(const struct bp_thread *t)
     return yes;
 }
 
-/* The test may release the interpreter lock, and then the thread continues: the result is valid only if the thread is
- * still at the same instruction of the same frame. From here to the arming no other thread gets the lock. */
+/* place_admits() may release the GIL, and then the thread continues: the answer is valid only if the thread is still at
+ * the same instruction of the same frame. From this check to the arming no other thread gets the GIL. */
 static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instruction)
 {
     if (!bp_thread_lives(t))
@@ -39,9 +38,9 @@ static bool still_there(struct bp_thread *t, PyFrameObject *frame, int instructi
     return same;
 }
 
-/* Tests the levels, and the place of the bytecode. Not in a trace function of a debugger or profiler, which the
- * interpreter removes if it fails. If the test is not possible, the answer is false. `t` may have been freed when this
- * returns false. */
+/* Tests the thread's levels, and the place of its bytecode. The answer is false if the test is not possible, and in a
+ * trace function of a debugger or profiler, because the interpreter removes a trace function that fails. `t` may have
+ * been freed when this returns false. */
 bool bp_may_come_in(struct bp_thread *t)
 {
     if (!bp_admits(t) || !bp.may_raise_in || !bp_thread_lives(t) || !bp_ident_names(t) || t->tstate->tracing)

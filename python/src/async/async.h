@@ -19,9 +19,9 @@ void bp_raise_here(struct bp_thread *t);
 /* ---- async_exc.c ---------------------------------------------------------------------------------------------- */
 
 /* Start the async thread, before it is needed. This loads Python code, so other threads run, and may end: look up other
- * threads only afterwards. -1 with an exception: it could not be started. */
+ * threads only afterwards. -1 with an exception: the thread could not be started. */
 int bp_async_exc_start(void);
-/* Make the async thread, which was started, examine the thread. No other thread runs meanwhile. */
+/* Make the async thread, which was started, examine thread `t`. No other thread runs during this call. */
 void bp_async_exc_need(struct bp_thread *t);
 /* The thread's entry is about to be freed. */
 void bp_async_exc_forget(struct bp_thread *t);
@@ -34,21 +34,21 @@ bool bp_async_exc_is(unsigned long ident);
 
 /* ---- delivery.c ----------------------------------------------------------------------------------------------- */
 
-/* Called by the async thread. Returns in how many ms to examine the thread again; -1: it lives, and there is nothing to
- * raise. Otherwise it may have ended. */
+/* Called by the async thread. Returns after how many ms to examine the thread again, which may have ended; -1: the
+ * thread lives, and has nothing to raise. */
 int bp_delivery_look(struct bp_thread *t);
 
 /* ---- turn.c --------------------------------------------------------------------------------------------------- */
 
 /* The clock of a live thread's processor time, which can be read without the GIL. */
 int32_t bp_turn_clock(const struct bp_thread *t);
-/* In ns; 0: it has ended. */
+/* The clock's time in ns; 0: the thread has ended. */
 int64_t bp_turn_read(int32_t clock);
-/* An interrupt may have become due, when the thread had run so long. */
+/* An interrupt may have become due, when the thread's processor time was `had_run`. */
 void bp_turn_due(struct bp_thread *t, int64_t had_run);
-/* By the async thread: it has seen that there is something to raise. Sets `due.since`. */
+/* Called by the async thread, which has seen that the thread has something to raise. Sets `due.since`. */
 void bp_turn_begins(struct bp_thread *t);
-/* Has it had its time to come to a point? */
+/* Has the thread had its time to reach a point? */
 bool bp_turn_is_over(struct bp_thread *t);
 
 /* ---- admits.c ------------------------------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ bool bp_may_come_in(struct bp_thread *t);
 
 /* Called by the async thread: tests this interpreter's behaviour. */
 void bp_c_code_probe(void);
-/* Has the thread been in the same call for a while, which may raise an armed exception? */
+/* Has the thread been in the same call of C code for a while, and may that call raise an armed exception? */
 bool bp_stays_in_c(struct bp_thread *t);
 /* Does PyErr_CheckSignals() raise an armed exception? Known once the async thread runs. */
 bool bp_signals_raise(void);
@@ -70,12 +70,12 @@ bool bp_signals_raise(void);
 /* ---- monitor.c ------------------------------------------------------------------------------------------------ */
 
 /* Make the thread check at each instruction of the functions on its stack whether an exception may be raised there.
- * `waited`: ns since it is due. False: not yet. */
+ * `waited`: for how many ns the exception has been due. False: the thread does not check. */
 bool bp_monitor(struct bp_thread *t, int64_t waited);
-/* Stop: no thread is monitored any more. */
+/* No thread needs to check any more: stop monitoring. */
 void bp_monitor_stop(void);
-/* Monitoring slows these functions down: if it takes long, it is active for only a tenth of the time. True: pause
- * now. */
+/* Monitoring slows these functions down, so for an exception that has been due for long it is active for only a tenth
+ * of the time. True: pause now. */
 bool bp_monitor_pauses(int64_t waited);
 
 #endif

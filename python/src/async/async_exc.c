@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The async thread, bough-async: it raises exceptions in threads that run bytecode and reach no interruption point. It
+ * The async thread, bough-async, raises exceptions in threads that run bytecode and reach no interruption point. It
  * arms the interpreter's asynchronous exception (PyThreadState_SetAsyncExc()).
  *
- * It is started on first need. It takes the interpreter lock for each look, so neither posters nor the ladder depend on
- * it. It sleeps in epoll_wait(): on its bell, an eventfd that posters write to, and on the event descriptors of
+ * It is started on first need. Because it takes the GIL for each look, neither posters nor the ladder depend on it. It
+ * sleeps in epoll_wait(): on its bell, an eventfd that posters write to, and on the event descriptors of
  * asynchronous threads, which become readable at any interrupt. It keeps a list of the threads with something to do,
  * and examines no other thread: a thread with nothing due costs nothing. delivery.c examines one thread.
  */
@@ -24,8 +24,8 @@
 
 enum { EVENTS = 64 };
 
-/* The data that epoll reports: a thread by its identity, and the clock that is read before anything else. The bell has
- * neither. */
+/* The data that epoll reports: a thread's identity, and the clock of its processor time, which is read before anything
+ * else (turn.c). For the bell both are 0. */
 union event_data {
     struct {
         uint32_t id; /* the lower half */
@@ -39,7 +39,7 @@ static bool running;
 static int bell = -1, descriptors = -1; /* `descriptors`: the epoll instance */
 static bool rung;                       /* the bell was rung, and the async thread has not woken since */
 static struct bp_thread *active;        /* the threads to examine */
-static struct bp_thread *next_look;     /* of those, in this round */
+static struct bp_thread *next_look;     /* the next of them in this round */
 static unsigned long wakes, looked;     /* for tests */
 
 /* ---- the threads to examine -------------------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ static int sooner(int a, int b)
     return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
-/* Examining a thread may run Python code, and other threads with it, which may end or begin meanwhile. */
+/* Examining a thread may run Python code, and then other threads run, begin or end. */
 static int look_at_each(void)
 {
     int timeout = -1;
@@ -119,13 +119,13 @@ static int look_at_each(void)
     return timeout;
 }
 
-/* A thread whose interrupt has become due, and how long it had run then. */
+/* A thread whose interrupt has become due, and its processor time then. */
 struct woken {
     uint32_t id;
     int64_t had_run;
 };
 
-/* Without the GIL: see turn.c. How many. */
+/* Called without the GIL, see turn.c. Returns the number of threads in `woken`. */
 static int read_clocks(const struct epoll_event *events, int count, struct woken *woken)
 {
     int threads = 0;
@@ -143,7 +143,7 @@ static int compare_ids(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-/* Threads may have ended since, so they are identified by their numbers. */
+/* Threads may have ended since their clocks were read, so they are looked up by their numbers. */
 static void activate_all(struct woken *woken, int count)
 {
     if (count > 0)
@@ -177,7 +177,7 @@ static void *async_thread(void *unused)
         wakes++;
         rung = false;
         ssize_t heard = read(bell, &rings, sizeof rings);
-        (void)heard; /* the cause, the bell, another descriptor or the time, makes no difference */
+        (void)heard; /* it makes no difference whether the bell, another descriptor or the timeout ended the wait */
         activate_all(woken, count);
     }
     PyGILState_Release(state);
@@ -223,7 +223,7 @@ static int start_thread(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
         return errno = error, (void)bp_error("cannot start the thread for asynchronous delivery"), -1;
-    pthread_setname_np(thread, "bough-async"); /* named by its creator, because it may not run yet: count.c */
+    pthread_setname_np(thread, "bough-async"); /* also by its creator, because it may not have run yet: count.c */
     running = true;
     return 0;
 }
@@ -235,7 +235,7 @@ bool bp_async_exc_is(unsigned long ident)
 
 int bp_async_exc_start(void)
 {
-    return bp_is_ending() || running ? 0 : start_thread(); /* not if the interpreter ends */
+    return bp_is_ending() || running ? 0 : start_thread(); /* not while the interpreter ends */
 }
 
 void bp_async_exc_need(struct bp_thread *t)
@@ -291,8 +291,8 @@ static PyObject *async_exc_stop(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* From here on interrupts of the calling thread wake the async thread. A pending interrupt is due already, or becomes
- * due. */
+/* Makes interrupts of the calling thread wake the async thread. For one that is pending already, the async thread is
+ * woken now: it is due, or becomes due. */
 static int need_event(struct bp_thread *t)
 {
     if (t->event_fd < 0 && (t->event_fd = bough_event_fd()) < 0)
@@ -309,7 +309,7 @@ static bool needs_async_exc(const struct bp_thread *t)
     return t->event_fd >= 0 && (t->asynchronous || t->due.callable);
 }
 
-/* In a forked process that uses bough: the forking thread may have needed the async thread in the parent. */
+/* Called in a forked process that uses bough, because the forking thread may have needed the parent's async thread. */
 static PyObject *async_exc_resume(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -389,18 +389,21 @@ static PyObject *signals_raise(PyObject *module, PyObject *none)
 PyMethodDef bp_async_exc_methods[] = {
     {"signals_raise", signals_raise, METH_NOARGS,
      PyDoc_STR(
-         "signals_raise(): whether PyErr_CheckSignals() raises what is armed; known when the async thread runs.")},
-    {"async_exc_stop", async_exc_stop, METH_NOARGS, PyDoc_STR("async_exc_stop(): the interpreter ends.")},
+         "signals_raise(): whether PyErr_CheckSignals() raises an armed exception; known once the async thread runs.")},
+    {"async_exc_stop", async_exc_stop, METH_NOARGS,
+     PyDoc_STR("async_exc_stop(): end the async thread, because the interpreter ends.")},
     {"async_exc_counts", async_exc_counts, METH_NOARGS,
-     PyDoc_STR("async_exc_counts(): how often it woke, and at how many threads it looked in all.")},
+     PyDoc_STR(
+         "async_exc_counts(): how often the async thread has woken, and how many threads it has examined in all.")},
     {"async_exc_resume", async_exc_resume, METH_NOARGS,
-     PyDoc_STR("async_exc_resume(): after a fork, if it is needed.")},
+     PyDoc_STR("async_exc_resume(): start the async thread after a fork, if a thread needs it.")},
     {"set_asynchronous", set_asynchronous, METH_O,
      PyDoc_STR(
-         "set_asynchronous(on): interrupts come anywhere in the calling thread's bytecode. Whether they did before.")},
+         "set_asynchronous(on): are interrupts raised anywhere in the calling thread's bytecode? Were they before?")},
     {"set_on_due", set_on_due, METH_O,
      PyDoc_STR("set_on_due(callable): called, on another thread, when an interrupt becomes due for the calling one. "
-               "Returns the one before, or None.")},
-    {"get_on_due", get_on_due, METH_NOARGS, PyDoc_STR("get_on_due(): the calling thread's, or None.")},
+               "Returns the former callable, or None.")},
+    {"get_on_due", get_on_due, METH_NOARGS,
+     PyDoc_STR("get_on_due(): the calling thread's callable of set_on_due(), or None.")},
     {0},
 };

@@ -9,9 +9,9 @@
 
 /* ---- the intended instance ------------------------------------------------------------------------------- */
 
-/* Marks the record as delivered, for cleanup(). Handlers do not run here, because their verdict could be that nothing
- * is to be raised. If the record was cleared meanwhile, the exception is raised nevertheless. */
-static void meet(struct bough_record *why)
+/* Marks the record as delivered, for cleanup(). At a higher rung bough_check() would run handlers, whose verdict could
+ * be that nothing is to be raised. If the record was cleared meanwhile, the exception is raised nevertheless. */
+static void mark_delivered(struct bough_record *why)
 {
     why->kind = BOUGH_STOP;
     if (bough_reason(why) == 0 && why->rung == BOUGH_RUNG_FLAG)
@@ -22,7 +22,7 @@ static PyObject *what_is_due(struct bp_thread *t, struct bough_record *why)
 {
     t->cut.is_set = false;
     if (!t->exc.posted)
-        meet(why);
+        mark_delivered(why);
     return bp_exception_for(t, why);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asynchronous delivery into one thread: what the async thread does when it examines the thread, with the interpreter
- * lock held.
+ * Asynchronous delivery into one thread: what the async thread does when it examines the thread, with the GIL
+ * held.
  *
  * STATES
  *
- *      A thread is always in one of these states. They are fields of struct bp_thread, and change only with the
- *      interpreter lock held.
+ *      A thread is always in one of these states. They are fields of struct bp_thread, and change only with the GIL
+ *      held.
  *
  *      QUIET ---> DUE ---> LOOKED AT ---> AWAITED, ARMED, or both ---> QUIET, or DUE again
  *
@@ -16,29 +16,29 @@
  *
  *   DUE        look.listed, due.since = 0 until the first look; !turn.over
  *
- *      There is something to raise: an instance that raise_exc() has posted (`exc.posted`), or a pending record of
- *      an asynchronous thread (`due`). The thread has its turn, turn.c: it may reach a point or a blocking call first,
- *      which raises it there (rule 14). A record that was raised and stays pending is due again only after the grace
- *      period (bp_raised_until()); another record, such as the next deadline, has a separate turn.
+ *      There is something to raise: an instance that raise_exc() has posted (`exc.posted`), or a pending record of an
+ *      asynchronous thread (`due`). The thread has its turn (turn.c): it may first reach a point or a blocking call,
+ *      which raises the exception (rule 14). A record that was raised and stays pending is due again only after the
+ *      grace period (bp_raised_until()); another record, such as the next deadline, has a separate turn.
  *
  *   LOOKED AT  look.listed, turn.over, !armed.is_set, !monitor.awaited
  *
  *      The thread is at a place where no exception may be raised: in a critical section, in __enter__, __exit__, a
  *      finally, a finalizer (rule 43, _async_safe.py), or in a trace function. The async thread examines it again after
- *      5 ms and, while the thread stays there (`look`), more and more rarely, down to once in 100 ms.
+ *      5 ms and, while the thread stays there (look.place), more and more rarely, down to once in 100 ms.
  *
  *   AWAITED    as above, but monitor.awaited
  *
- *      The thread itself checks, at each instruction of the functions on its stack: monitor.c, from Python 3.13 on; in
- *      older versions for a thread that is never found where the exception could be armed. The async thread continues
- *      to examine it as before.
+ *      The thread itself checks at each instruction of the functions on its stack (monitor.c). In versions before 3.13
+ *      only a thread that is never found where the exception could be armed does so. The async thread continues to
+ *      examine the thread as before.
  *
  *   ARMED      as above, but armed.is_set; it may be awaited as well
  *
  *      PyThreadState_SetAsyncExc(Carrier) was called. The exception is raised when the thread next checks its eval
- *      breaker, in the frame that was examined: the async thread has the lock, and the thread continues where it
- *      released it. The interpreter instantiates Carrier, and carrier.c returns the intended instance (rule 44). In
- *      3.15 a thread that stays in C code is armed as well: c_code.c.
+ *      breaker, in the frame that was examined: the async thread has the GIL, and the thread continues where it
+ *      released the GIL. The interpreter instantiates Carrier, and carrier.c returns the intended instance (rule 44).
+ *      In 3.15 a thread that stays in C code is armed as well: c_code.c.
  *
  * TRANSITIONS
  *
@@ -47,12 +47,12 @@
  *   any -> AWAITED         deliver(): bp_monitor() has marked the functions
  *   any -> ARMED           deliver(): bp_may_come_in()
  *   AWAITED, ARMED -> DUE  the exception was raised (bp_raise_here(), carrier.c) and its record stays pending: its
- *                          grace period begins; bp_hold(): the exception stays pending, but must not be raised where the
- *                          thread goes now; was_swallowed(): C code has dropped it
+ *                          grace period begins; bp_hold(): the exception stays pending, but must not be raised where
+ *                          the thread goes now; was_swallowed(): C code has dropped it
  *   any -> QUIET           there is nothing to raise any more: it was raised, also by a point, or cleared; bp_disarm(),
  *                          bp_drop_posted(). The next look removes the thread from the list.
  *
- * An armed exception is withdrawn, with the lock held (bp_carrier_withdraw()), before anything else raises it: no
+ * An armed exception is withdrawn, with the GIL held (bp_carrier_withdraw()), before anything else raises it: no
  * exception is raised twice.
  */
 #include "thread/thread.h"
@@ -62,7 +62,7 @@
 #include <poll.h>
 
 enum { ARMED_FOR = 50, LOOK_SOON = 1, LOOK_AGAIN = 5, LOOK_RARELY = 100 }; /* ms */
-/* From 3.13 on a thread does not check its eval breaker where it has released the interpreter lock, but later. */
+/* From 3.13 on a thread does not check its eval breaker where it has released the GIL, but later. */
 enum { ARMS = PY_VERSION_HEX < 0x030D0000 };
 
 /* ---- one thread ------------------------------------------------------------------------------------------------ */
@@ -83,7 +83,7 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
 {
     bool known = t->due.is_set && bp_same_record(&t->due.record, why);
     if (due && !known)
-        t->due.since = 0; /* a separate turn */
+        t->due.since = 0; /* the new record has a separate turn */
     t->due.is_set = due;
     t->due.record = (struct bp_raised){why->target, why->since, why->kind, why->rung, 0};
     if (!due || known || !t->due.callable)
@@ -96,9 +96,9 @@ static void look_at_event(struct bp_thread *t, const struct bough_record *why, b
     Py_DECREF(callable);
 }
 
-/* Was the armed exception raised, but never instantiated? Then C code has dropped it (Python 3.11 instantiates an
- * exception when it is caught). It may still be propagating, so this waits for a while; if an instance is made later,
- * that withdraws the exception that was armed again. */
+/* Was the armed exception raised, but never instantiated? Then C code has dropped it, or it still propagates, because
+ * Python 3.11 instantiates an exception when it is caught. So this waits for a while; if the exception is instantiated
+ * later, carrier_call() withdraws the one that was armed again. */
 static bool was_swallowed(const struct bp_thread *t)
 {
     return bough_now() > t->armed.at + BOUGH_MS(ARMED_FOR) && bp_thread_lives(t) && !t->tstate->async_exc;
@@ -118,8 +118,8 @@ static bough_time due_from(struct bp_thread *t, const struct bough_record *why)
     return from < again ? again : from;
 }
 
-/* A thread that is still at the same place is in a call, and is examined more and more rarely. That does not delay the
- * exception, because the thread's next instruction is monitored. */
+/* A thread that is still at the same place is in a call, and is examined more and more rarely. The exception is not
+ * delayed, because the thread's next instruction is monitored. */
 static int look_again_in(struct bp_thread *t)
 {
     struct bp_place now = bp_place(t);
@@ -152,7 +152,7 @@ int bp_delivery_look(struct bp_thread *t)
     bool due = is_due(t, &why);
     look_at_event(t, &why, due);
     if (changes != bp.changes)
-        return LOOK_AGAIN; /* it may have ended meanwhile */
+        return LOOK_AGAIN; /* the thread may have ended meanwhile */
     bough_time from = due_from(t, &why), now = bough_now();
     if (t->armed.is_set && was_swallowed(t))
         t->armed.is_set = false;
@@ -168,6 +168,6 @@ int bp_delivery_look(struct bp_thread *t)
     if (has_turn)
         return LOOK_SOON;
     int again = look_again_in(t);
-    deliver(t, now - from); /* it may have ended after that */
+    deliver(t, now - from); /* the thread may have ended after that */
     return again;
 }

@@ -2,19 +2,19 @@
 /*
  * The thread itself checks where an exception may be raised.
  *
- * Up to 3.12 a thread that releases the interpreter lock at an instruction checks for an asynchronous exception as soon
- * as it has the lock again, at the same instruction. So the async thread can check where the thread is, and arm the
- * exception. From 3.13 on the thread checks at the next such instruction, which may be in a `finally` or after the
- * beginning of a `with`.
+ * Up to 3.12 a thread that releases the GIL at an instruction checks for an asynchronous exception as soon as it has
+ * the GIL again, at the same instruction. So the async thread can check where the thread is, and arm the exception.
+ * From 3.13 on the thread checks at the next instruction that checks the eval breaker, which may be in a `finally` or
+ * after the start of a `with`.
  *
- * There, while an exception is waiting to be raised, each instruction of the functions on the thread's stack is
- * reported (instructions.c), on the thread itself, which checks its place, and raises there or continues. Functions
- * that it calls later are added when the async thread examines it again. When no exception is waiting, nothing is
- * monitored.
+ * So from 3.13 on, while an exception waits to be raised, each instruction of the functions on the thread's stack is
+ * reported (instructions.c) on the thread itself, which checks its place and raises the exception there or continues.
+ * Functions that the thread calls later are added when the async thread examines it again. When no exception waits,
+ * nothing is monitored.
  *
  * Up to 3.12 the same is done for a thread that is never found at an instruction where the exception could be armed:
  * the loop of `try: while condition: ...` checks the eval breaker only outside of the `try`, and a loop whose iterator
- * blocks releases the interpreter lock where it does not check the eval breaker. In 3.11 the thread's trace function
+ * blocks releases the GIL at an instruction that does not check the eval breaker. In 3.11 the thread's trace function
  * reports the instructions (trace.c).
  */
 #include "thread/thread.h"
@@ -27,9 +27,9 @@ enum { ARMED_FIRST = PY_VERSION_HEX >= 0x030D0000 ? 0 : 200 }; /* ms */
 
 #if PY_VERSION_HEX >= 0x030C0000
 
-enum { FRAMES = 64 }; /* of a thread, the innermost ones: those further out are added when these have returned */
+enum { FRAMES = 64 }; /* the innermost frames of a thread; outer frames are added when these have returned */
 
-static PyObject *monitored; /* a dict: address -> code object. Equal code objects are different ones */
+static PyObject *monitored; /* a dict: address -> code object, because different code objects may be equal */
 
 static PyObject *key_of(const PyCodeObject *code)
 {
@@ -107,7 +107,7 @@ bool bp_monitor(struct bp_thread *t, int64_t waited)
     return true;
 }
 
-/* The threads stop tracing when they see that nothing is waiting. */
+/* Nothing to do: each thread stops tracing when it sees that no exception waits. */
 void bp_monitor_stop(void)
 {
 }
@@ -118,14 +118,15 @@ int bp_monitor_step(void)
 {
     struct bp_thread *t = bp_thread_known();
     if (PY_VERSION_HEX >= 0x030D0000 && t && t->armed.is_set && bp_self())
-        bp_hold(t); /* the call has returned without raising it: c_code.c */
-    if (!t || !t->monitor.awaited || !bp_place_admits_here(t) || !t->monitor.awaited) /* the test takes a while */
+        bp_hold(t); /* the call of C code has returned without raising the exception: c_code.c */
+    /* `awaited` is read again, because bp_place_admits_here() may let other threads run. */
+    if (!t || !t->monitor.awaited || !bp_place_admits_here(t) || !t->monitor.awaited)
         return 0;
     bp_raise_here(t);
     return PyErr_Occurred() ? -1 : 0;
 }
 
-/* Long enough for a thread to have its turn among others. */
+/* The 250 ms between pauses are long enough for a thread to get the GIL among others. */
 bool bp_monitor_pauses(int64_t waited)
 {
     return waited > BOUGH_SEC(1) && waited / BOUGH_MS(250) % 10 != 0;

@@ -10,8 +10,8 @@ static bool is_pending_exit(PyObject *exception)
     return bp.thread_exit && PyObject_TypeCheck(exception, (PyTypeObject *)bp.thread_exit) && bough_interrupted();
 }
 
-/* If the swallowed exception was an interrupt, makes it due again: an instance that raise_exc() has posted as itself, a
- * ThreadExit by its record. Returns false for any other exception. */
+/* If the swallowed exception was an interrupt's, makes it due again: an instance that raise_exc() has posted is posted
+ * again, a ThreadExit's record is still pending. Returns false for any other exception. */
 static bool make_due(struct bp_thread *t, PyObject *exception)
 {
     bool posted = PyExceptionInstance_Check(exception) && bp_was_raised_here(t, exception);
@@ -26,7 +26,7 @@ static bool make_due(struct bp_thread *t, PyObject *exception)
     return true;
 }
 
-/* Arms a swallowed exception again (rule 44): in asynchronous regions it is raised without a point, too. */
+/* The async thread is needed because in asynchronous regions the exception is raised without a point, too. */
 bool bp_arm_again(struct bp_thread *t, PyObject *exception)
 {
     if (!make_due(t, exception))
@@ -60,8 +60,9 @@ static PyObject *leave_due(PyObject *module, PyObject *exception)
 PyMethodDef bp_rearm_methods[] = {
     {"rearm", rearm, METH_O,
      PyDoc_STR(
-         "rearm(exception): it was swallowed. If it was an interrupt it comes again at the next point; else False.")},
+         "rearm(exception): raise a swallowed exception at the next point, if it was an interrupt's; else False.")},
     {"leave_due", leave_due, METH_O,
-     PyDoc_STR("leave_due(exception): it was swallowed. If it was an interrupt, take_due() returns it; else False.")},
+     PyDoc_STR(
+         "leave_due(exception): let take_due() return a swallowed exception, if it was an interrupt's; else False.")},
     {0},
 };

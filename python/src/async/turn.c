@@ -2,9 +2,10 @@
 /*
  * A thread's turn: before an exception is raised asynchronously, the thread has some time to reach a point (rule 14).
  * That time is measured by the kernel's clock of its processor time: other threads that have the GIL or the processor
- * do not shorten it, and a thread that computes does not wait until 50 ms have passed.
+ * do not shorten it, and the turn of a thread that computes ends before 50 ms have passed.
  *
- * The clock is read when the interrupt wakes the async thread, before that waits for the GIL: meanwhile the thread runs.
+ * The clock is read when the interrupt wakes the async thread, before the async thread waits for the GIL, because the
+ * interrupted thread runs meanwhile.
  */
 #include "async/async.h"
 #include "api/module.h"
@@ -15,7 +16,7 @@ enum { TURN = 2, AT_MOST = 50 }; /* ms: of processor time, and in all */
 
 static unsigned long turns_by_run, turns_by_time; /* for tests */
 
-/* As pthread_getcpuclockid() makes it, which needs a pthread_t of a thread that surely runs. */
+/* The number that pthread_getcpuclockid() computes, which needs the pthread_t of a thread that surely runs. */
 int32_t bp_turn_clock(const struct bp_thread *t)
 {
     enum { ONE_THREAD = 4, PROCESSOR_TIME = 2 };
@@ -64,6 +65,6 @@ static PyObject *counts(PyObject *module, PyObject *none)
 
 PyMethodDef bp_turn_methods[] = {
     {"turn_counts", counts, METH_NOARGS,
-     PyDoc_STR("turn_counts(): how many turns were over because the thread had run, and how many by time alone.")},
+     PyDoc_STR("turn_counts(): how many turns ended because the thread had run, and how many by time alone.")},
     {0},
 };
