@@ -19,7 +19,7 @@ struct object {
     const char *path;
 };
 
-/* With glibc 2.35: takes no lock, and compares no symbols, which takes 10 us in the interpreter. */
+/* From glibc 2.35 on: takes no lock, and compares no symbols; dladdr() does, for 10 us in the interpreter. */
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
 static bool find_object(const void *address, struct object *object)
 {
@@ -43,7 +43,7 @@ static bool find_object(const void *address, struct object *object)
 /* Identifies the object that contains the interpreter: a program or a library. */
 static const void *interpreter;
 
-char bp_interpreters_name[256]; /* the name of the object that contains the interpreter: "" is the program */
+char bp_interpreters_name[256]; /* the file name of that object; "" is the program */
 
 static void name_interpreter(const char *path)
 {
@@ -75,8 +75,8 @@ static bool passes_on_errors(const struct object *object)
 /*
  * These modules, and the interpreter, raise an OSError right after each call that failed, as their source shows. The
  * interrupt's exception replaces that error, so no later error has to be recognised as the interrupt's: watching the
- * instruction for one (cause.c, watch.c) takes longer than the rest of an interrupt. Calls that look up a name are left
- * out: other errors follow them.
+ * instruction for such an error (cause.c, watch.c) takes longer than the rest of an interrupt. Calls that look up a
+ * name are excluded, because other errors follow them.
  */
 static const char *const raises_at_once[] = {"/lib-dynload/_socket.", "/lib-dynload/select.", "/lib-dynload/fcntl.",
                                              "/lib-dynload/_multiprocessing."};
@@ -92,7 +92,8 @@ static bool raises(const struct object *object, const char *call)
 /*
  * The interpreter retries after EINTR, so its calls fail with BP_CUT at once. All other code gets EINTR first, which
  * extension modules handle by PyErr_CheckSignals(). In a lock's method a semaphore's wait fails with ETIMEDOUT, as at
- * the end of its timeout. readline's wait fails with EINTR, because it is repeated after any other error.
+ * the end of its timeout. readline's wait fails with EINTR, because the interpreter repeats the wait after any
+ * other error.
  */
 int bp_choose_error(void *argument, const char *call, const void *site)
 {

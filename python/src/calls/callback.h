@@ -8,10 +8,10 @@
 
 struct bp_callback {
     struct bp_callback *outer;
-    const PyFrameObject *frame; /* of the code that has the block: compared only */
+    const PyFrameObject *frame; /* the frame of the code with the block; only its address is compared */
     uint64_t id;
     bool late;
-    int running; /* the number of its callbacks that run */
+    int running; /* how many of the block's callbacks run now */
 };
 
 /* ---- callback.c --------------------------------------------------------------------------------------- */
@@ -21,8 +21,8 @@ struct bp_callback *bp_callback_of(const struct bp_thread *t, uint64_t id);
 
 /* ---- nudge.c ------------------------------------------------------------------------------------------ */
 
-/* Called by the thread itself, because other threads can't do it: set whether its calls are interrupted, as its blocks
- * require now. */
+/* Set whether the calling thread's calls are interrupted, as its open blocks require now. A thread can't set that for
+ * another one. */
 void bp_callbacks_follow(struct bp_thread *t);
 
 #endif

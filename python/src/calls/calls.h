@@ -14,14 +14,15 @@
 void bp_cause_cut(struct bp_thread *t);
 /* The calling thread is about to raise the interrupt's exception at its present place. */
 void bp_cause_raised(struct bp_thread *t);
-/* Forget the thread's interrupted calls; those of a record's target; those of a kind. */
+/* Forget the thread's interrupted calls; all that a target's records interrupted; the thread's that a kind did. */
 void bp_cause_forget(struct bp_thread *t);
 void bp_cause_forget_target(bough_target target);
 void bp_cause_forget_kind(const struct bp_thread *t, enum bough_kind kind);
 /* A callback of on_interrupt() runs: the thread's present instruction counts as interrupted. Called by any thread.
  * Other threads may run, and `t` may have ended when this returns. */
 void bp_cause_running(struct bp_thread *t);
-/* Called by the thread: assigns the pending record to these places. */
+/* Called by the thread: assign the pending record to its places whose record is not known yet. Without one, drop
+ * them. */
 void bp_cause_known(const struct bp_thread *t);
 
 /* ---- callback.c ----------------------------------------------------------------------------------------------- */
@@ -30,12 +31,12 @@ void bp_cause_known(const struct bp_thread *t);
 bool bp_callbacks_end_calls(const struct bp_thread *t);
 /* Does a callback run for the thread? */
 bool bp_callback_runs(const struct bp_thread *t);
-/* Does the frame belong to code with one of the blocks? */
+/* Is this the frame of code with one of the thread's blocks? */
 bool bp_callback_is_of(const struct bp_thread *t, const PyFrameObject *frame);
 void bp_callbacks_forget(struct bp_thread *t);
-/* Was its call interrupted because the deadlines of its callbacks have passed? */
+/* Is `why` a nudge: was the thread's call interrupted because the deadlines of its callbacks have passed? */
 bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why);
-/* Called by the thread itself: it has seen that. */
+/* Called by the thread itself, which has seen a nudge. */
 void bp_nudge_arrives(struct bp_thread *t);
 void bp_nudge_for(struct bp_thread *t, struct bough_record *why);
 
@@ -55,17 +56,17 @@ extern char bp_interpreters_name[256];
 
 /* ---- instructions.c ------------------------------------------------------------------------------------------- */
 
-/* Call bp_watch_step() and bp_monitor_step() at each instruction of the code object, if one of them wants it, or no
- * more. Whatever exception is set stays. 0; -1: the interpreter can't do that, or has no tool left. */
+/* Begin, or stop, to call bp_watch_step() and bp_monitor_step() at each instruction of the code object, as their files
+ * need now. An exception that is set stays set. Returns 0; -1: the interpreter can't do that, or has no tool left. */
 int bp_instructions(PyCodeObject *code);
 
 /* ---- trace.c -------------------------------------------------------------------------------------------------- */
 
-/* 3.11: the thread's trace function reports marked frames' instructions from here on; or no more, if nobody wants
- * it. */
+/* 3.11: let the thread's trace function report the instructions of marked frames; stop, if no file needs the
+ * reports. */
 void bp_trace(struct bp_thread *t);
 void bp_trace_if_wanted(struct bp_thread *t);
-/* The same, and marks all frames of the thread. */
+/* As bp_trace(), and marks all frames of the thread unless it had another trace function. */
 void bp_trace_frames(struct bp_thread *t);
 
 #endif

@@ -48,7 +48,7 @@ void bp_cause_here(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    int collects = PyGC_Disable(); /* up to 3.11 a new frame object may run finalizers: not in the middle of C code */
+    int collects = PyGC_Disable(); /* up to 3.11 a new frame object may run finalizers, here in the middle of C code */
     PyFrameObject *frame = PyEval_GetFrame();
     if (collects)
         PyGC_Enable();
@@ -75,7 +75,7 @@ void bp_cause_cut(struct bp_thread *t)
         bp_cause_place(t);
 }
 
-/* The interrupt's exception is raised right here, so the call will not raise an error. */
+/* The interrupt's exception is raised at this place, so the call will not raise an error. */
 void bp_cause_raised(struct bp_thread *t)
 {
     t->cut.unplaced = false;
@@ -106,9 +106,9 @@ static void note_spot(struct spot *spot, PyFrameObject *frame)
     *spot = (struct spot){(PyFrameObject *)Py_NewRef((PyObject *)frame), PyFrame_GetLasti(frame)};
 }
 
-/* Finds the thread's innermost frame, and the frames of the code of its blocks: the call that the callback ends may
- * return, and the client library may raise the server's answer elsewhere. No other thread runs meanwhile: up to 3.11 a
- * new frame object may run finalizers, and those let them. */
+/* Finds the thread's innermost frame, and the frames of the code with its blocks: the call that the callback ends may
+ * return, and the client library may raise the server's answer in an outer frame. No other thread runs meanwhile, so
+ * collections are disabled: up to 3.11 a new frame object may run finalizers, which let other threads run. */
 static int find_spots(const struct bp_thread *t, struct spot *spots)
 {
     int collects = PyGC_Disable(), count = 0;
@@ -127,8 +127,8 @@ static int find_spots(const struct bp_thread *t, struct spot *spots)
 }
 
 /* In 3.11 the code of a block is not watched, because the thread's trace function would be called for everything that
- * the block calls. There the place counts until the frame has ended, even if the instruction has succeeded and is
- * executed again. */
+ * the block calls. There the place counts as interrupted until the frame has ended, even if the instruction
+ * has succeeded and is executed again. */
 static void add_spot(struct bp_thread *t, const struct spot *spot, bool innermost)
 {
     if (innermost || PY_VERSION_HEX >= 0x030C0000)

@@ -11,11 +11,11 @@
 struct bp_site {
     struct bp_site *next; /* of the process */
     struct bp_thread *thread;
-    PyFrameObject *frame; /* NULL: a child's function is C, there is none */
+    PyFrameObject *frame; /* NULL: there is none, because a child's function is C code */
     PyCodeObject *code;   /* the frame's */
-    int first, last; /* the instruction's offset in bytes, as PyFrame_GetLasti() gives it: `first` with its prefixes */
-    int handler;     /* where this frame handles an exception of it; -1: not in this frame */
-    bool running;    /* the call has not ended yet */
+    int first, last;      /* offsets in bytes, as of PyFrame_GetLasti(): of the instruction's first prefix, of itself */
+    int handler;          /* the offset where this frame handles the instruction's exceptions; -1: it does not */
+    bool running;         /* the call has not ended yet */
     bool watched;
     bool dropped;   /* C code dropped the interrupt's exception in this call, and no error was raised since */
     uint64_t order; /* its number among all places of the process, in the order in which they were made */
@@ -32,7 +32,7 @@ static inline bool bp_is_unknown(const struct bp_site *s)
 
 /* ---- instructions.c and trace.c ----------------------------------------------------------------------- */
 
-/* A frame of this code object with sites has ended: stop watching the code if no other needs it. */
+/* A frame of this code object with sites has ended: stop watching the code if no other frame needs that. */
 void bp_watch_code(PyCodeObject *code);
 /* Stop watching for a site that was removed from the list. */
 void bp_watch_end(const struct bp_site *s);
@@ -59,7 +59,7 @@ struct bp_site *bp_site_add(struct bp_thread *t, PyFrameObject *frame, int instr
 
 /* Called by the thread itself: its present place counts as interrupted, and is watched. */
 void bp_cause_here(struct bp_thread *t, const struct bough_record *why);
-/* The same for a call that begins while a callback runs, which may end it. */
+/* As above, for a call that begins while a callback runs, which may end the call. */
 void bp_cause_maybe_here(struct bp_thread *t);
 /* Called by the thread itself, when it has the interpreter lock again: record the place of its interrupted call. */
 void bp_cause_place(struct bp_thread *t);

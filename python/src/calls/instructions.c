@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each instruction of some code objects is reported (sys.monitoring, from 3.12 on): to watch.c, for the places of
- * interrupted calls, and to monitor.c, for exceptions that wait to be raised.
+ * From 3.12 on, sys.monitoring reports each instruction of some code objects: to watch.c, for the places of interrupted
+ * calls, and to monitor.c, for exceptions that wait to be raised.
  *
- * Only INSTRUCTION events are used, and only for those code objects. Other tools hardly use them. That matters because
- * an event that a tool has switched off at some place by returning DISABLE comes back there as soon as a second tool
- * asks for the same kind of event in that code. The tool's number is free again when no code object is left.
+ * Only INSTRUCTION events are used, which hardly any other tool uses, and only for those code objects: an event that a
+ * tool has switched off at some place by returning DISABLE comes back there as soon as a second tool asks for the same
+ * kind of event in that code. bough gives its tool number back when no code object is left.
  */
 #include "calls/calls.h"
 #include "calls/cause.h"
@@ -59,12 +59,12 @@ static void give_tool_back(void)
     if (tool == NO_TOOL || are_instructions_wanted(NULL))
         return;
     int number = tool;
-    tool = NO_TOOL; /* if one is needed meanwhile, it gets another number */
+    tool = NO_TOOL; /* if a tool is needed meanwhile, it gets another number */
     call_monitoring("register_callback", "(ilO)", number, instruction_event(), Py_None);
     call_monitoring("free_tool_id", "(i)", number);
 }
 
-/* (code, offset) */
+/* The arguments are a code object and an offset in it. */
 static PyObject *at_instruction(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;

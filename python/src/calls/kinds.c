@@ -21,7 +21,6 @@ int bp_set_kinds(struct bp_thread *t, unsigned kinds)
     return 0;
 }
 
-/* 0 none, 1 those of raise_exc(), 2 all. */
 static PyObject *takes_part(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -56,10 +55,13 @@ static PyObject *set_grace(PyObject *module, PyObject *seconds)
 
 PyMethodDef bp_kind_methods[] = {
     {"takes_part", takes_part, METH_NOARGS,
-     PyDoc_STR("takes_part(): whose interrupts cut the calling thread's blocking calls: 0, 1 raise_exc()'s, 2 all.")},
+     PyDoc_STR(
+         "takes_part(): which interrupts end the calling thread's blocking calls: 0 none, 1 raise_exc()'s, 2 all.")},
     {"set_taking_part", set_taking_part, METH_O,
      PyDoc_STR(
-         "set_taking_part(all): do all interrupts cut the calling thread's blocking calls, or raise_exc()'s only?")},
-    {"set_grace", set_grace, METH_O, PyDoc_STR("set_grace(seconds): for how long it is left alone; 0: 5 s.")},
+         "set_taking_part(all): do all interrupts end the calling thread's blocking calls, or only raise_exc()'s?")},
+    {"set_grace", set_grace, METH_O,
+     PyDoc_STR(
+         "set_grace(seconds): after an interrupt the calling thread's calls are not interrupted for so long; 0: 5 s.")},
     {0},
 };

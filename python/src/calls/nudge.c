@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A nudge: the deadlines of a thread's callbacks have passed, or a callback has failed, and its calls are interrupted
- * again. It is a record of raise_exc()'s kind without an exception (on_interrupt.c).
+ * A nudge interrupts a thread's calls again after the deadlines of its callbacks have passed, or a callback has failed.
+ * It is a record of raise_exc()'s kind without an exception (on_interrupt.c).
  */
 #include "calls/callback.h"
 #include "calls/calls.h"
@@ -9,7 +9,7 @@
 void bp_callbacks_follow(struct bp_thread *t)
 {
     if (bp_set_kinds(t, t->kinds) != 0)
-        PyErr_Clear(); /* only invalid arguments could make it fail */
+        PyErr_Clear(); /* only invalid arguments could make bp_set_kinds() fail */
 }
 
 void bp_nudge_arrives(struct bp_thread *t)
@@ -27,8 +27,8 @@ bool bp_is_nudge(const struct bp_thread *t, const struct bough_record *why)
     return why->kind == BOUGH_EXCEPTION && !t->exc.posted;
 }
 
-/* Finds the record that the nudge is for, and marks it as delivered, so that a branch knows that its deadline has ended
- * something. */
+/* Finds the record that the nudge is for, and marks it as delivered, so that a branch sees that its deadline has ended
+ * a call. */
 void bp_nudge_for(struct bp_thread *t, struct bough_record *why)
 {
     bp_nudge_arrives(t);

@@ -43,9 +43,9 @@ static void frame_dies(PyObject *frame)
     Py_XDECREF(watched);
 }
 
-/* Replaced only while there are sites: the interpreter frees long chains of frames without recursion, but not if its
- * function is replaced. */
-static void mind_frames(void)
+/* The interpreter's function is replaced only while there are sites: with it the interpreter frees long chains of
+ * frames without recursion. */
+static void follow_sites(void)
 {
     if (bp_sites && !free_frame) {
         free_frame = PyFrame_Type.tp_dealloc;
@@ -65,7 +65,7 @@ static void unlist_site(struct bp_site *s)
         at = &(*at)->next;
     *at = s->next;
     changes++;
-    mind_frames();
+    follow_sites();
     PyMem_RawFree(s);
 }
 
@@ -81,7 +81,7 @@ struct bp_site *bp_site_drop(struct bp_site *s)
     return changes == before ? gone.next : bp_sites;
 }
 
-/* If an exception was dropped and no error was raised, the interrupt is due again: the next call raises it. */
+/* If C code dropped the exception and raised no error, the interrupt is due again: the next call raises it. */
 struct bp_site *bp_site_succeeded(struct bp_site *s)
 {
     if (s->dropped && s->thread == bp_me)
@@ -144,8 +144,8 @@ static const unsigned char *varint(const unsigned char *p, int *value)
     return p + 1;
 }
 
-/* The exception table (Objects/exception_handling_notes.txt of the interpreter): start, length, target, depth of each
- * entry, in code units. */
+/* An entry of the exception table (Objects/exception_handling_notes.txt of the interpreter) has a start, a length and a
+ * target, in code units, and a depth. */
 static int handler_of(const PyCodeObject *code, int instruction)
 {
     const unsigned char *p = (const unsigned char *)PyBytes_AS_STRING(code->co_exceptiontable);
@@ -198,7 +198,7 @@ struct bp_site *bp_site_add(struct bp_thread *t, PyFrameObject *frame, int instr
     s->next = bp_sites;
     bp_sites = s;
     changes++;
-    mind_frames();
+    follow_sites();
     return s;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 3.11: a thread's trace function reports each instruction of frames that are marked: to watch.c, for the places of
- * interrupted calls, and to monitor.c, for exceptions that wait to be raised. It is set only while one of them needs
- * it.
+ * In 3.11 a thread's trace function reports each instruction of marked frames: to watch.c, for the places of
+ * interrupted calls, and to monitor.c, for exceptions that wait to be raised. bough sets its trace function only while
+ * one of these files needs it.
  *
  * A trace function that was set before (by a debugger or a coverage tool) is still called. If there is one, frames are
  * not marked for an exception, because that function would get unexpected events after bough's is removed. Then only
- * the beginnings of lines are checked.
+ * the starts of lines are checked.
  */
 #include "thread/thread.h"
 #include "calls/calls.h"
@@ -25,7 +25,7 @@ static bool is_trace_wanted(const struct bp_thread *t)
     return t->monitor.awaited || bp_watch_is_on(t);
 }
 
-/* Called by any thread: the thread acts on it when it has the interpreter lock again. */
+/* Called by any thread: thread `t` is traced as soon as it has the GIL again. */
 void bp_trace(struct bp_thread *t)
 {
     PyThreadState *ts = t->tstate;
@@ -36,7 +36,7 @@ void bp_trace(struct bp_thread *t)
     ts->cframe->use_tracing = 255;
 }
 
-/* Unless a debugger has set its function meanwhile. */
+/* Restores the former trace function, unless a debugger has set one meanwhile. */
 void bp_trace_if_wanted(struct bp_thread *t)
 {
     PyThreadState *ts = t->tstate;
@@ -82,7 +82,7 @@ void bp_trace_frames(struct bp_thread *t)
 static int await_in(const struct bp_thread *t, PyFrameObject *frame, int what)
 {
     if (!t->monitor.traced_before)
-        mark(frame, what != PyTrace_RETURN); /* the frame of a suspended generator has no mark */
+        mark(frame, what != PyTrace_RETURN); /* a suspended generator's frame stays unmarked */
     return what == PyTrace_OPCODE || (what == PyTrace_LINE && t->monitor.traced_before) ? bp_monitor_step() : 0;
 }
 
@@ -115,7 +115,7 @@ static int trace_function(PyObject *self, PyFrameObject *frame, int what, PyObje
     return 0;
 }
 
-/* Nothing to do: the trace function checks that itself. */
+/* Nothing to do: the trace function itself checks whether it is needed. */
 void bp_watch_code(PyCodeObject *code)
 {
     (void)code;

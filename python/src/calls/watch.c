@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Has the interrupted call succeeded after all, or a later one at the same instruction? Then a later error at that
- * instruction is a real one. Only the interpreter can detect it: the frame continues with the next instruction, or with
- * the handler in the code's exception table.
+ * Detects whether the interrupted call, or a later call at the same instruction, has succeeded: then a later error at
+ * that instruction is not the interrupt's. Only the interpreter can detect that: the frame continues with the next
+ * instruction after a success, and with the handler in the code's exception table after an error.
  *
  * From 3.12 on sys.monitoring reports each instruction of that code object (instructions.c), in 3.11 the thread's trace
  * function does (trace.c). Both are active only while a frame has such an instruction, and affect only that code.
@@ -48,7 +48,7 @@ void bp_watch_step(PyCodeObject *code, int offset)
         step_all(PyEval_GetFrame(), offset);
 }
 
-/* May be called inside a C function, or while an exception is set, which stays. */
+/* May be called inside a C function, or while an exception is set, which stays set. */
 void bp_watch_begin(struct bp_site *s)
 {
     uint64_t number = s->order;
