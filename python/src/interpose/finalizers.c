@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file that is freed is closed by its finalizer, which writes what is still in its buffer. Up to 3.12 the interpreter
- * drops the error of that close() without a word. If an interrupt has ended the write, its exception is armed again
- * (rule 44).
+ * The finalizer of a file closes it, and writes what is still in its buffer. Up to 3.12 the interpreter silently drops
+ * the error of that close(). If an interrupt has ended the write, the interrupt's exception is armed again (rule 44).
  *
- * A class has the finalizer since it was made, so all classes of files that exist already are changed. Classes that are
- * made in Python get it from the attribute __del__ of _IOBase.
+ * A class gets its finalizer when it is made, so bough changes all classes of files that exist already. Classes that
+ * are made in Python get the finalizer from the attribute __del__ of _IOBase.
  */
 #include "raise/raise.h"
 #include "interpose/interpose.h"
@@ -15,7 +14,7 @@
 
 static destructor interpreters_finalizer;
 
-/* `raised`: owned. The error that is set stays. */
+/* Consumes the reference `raised`. An error that is set stays set. */
 static void arm_again(struct bp_thread *t, PyObject *raised)
 {
     PyObject *type, *value, *trace;
@@ -26,7 +25,7 @@ static void arm_again(struct bp_thread *t, PyObject *raised)
     PyErr_Restore(type, value, trace);
 }
 
-/* The finalizer of a file may free another file. */
+/* Saves the state of an outer finalizer, because the finalizer of a file may free another file. */
 static void finalize_file(PyObject *file)
 {
     struct bp_thread *t = bp_me;
@@ -46,7 +45,7 @@ static void finalize_file(PyObject *file)
         arm_again(t, raised);
 }
 
-/* The class and those below it. Returns -1 with an exception. */
+/* Changes the class and its subclasses. Returns -1 with an exception. */
 static int set_finalizer(PyTypeObject *type, destructor from, destructor to)
 {
     PyObject *below = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);

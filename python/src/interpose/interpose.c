@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocking calls of the interpreter and of everything that is loaded, through the library's interposer
+ * Makes blocking calls of the interpreter and of all loaded objects interruptible, by the library's interposer
  * (bough/interpose.h).
  *
  * The kinds of interrupts that end a thread's calls:
@@ -8,16 +8,16 @@
  *      a thread that did not opt in            none: its calls go straight to libc
  *      bough.Thread                            those posted by raise_exc()
  *      ...with enable_io_interrupt, a branch's
- *      child or body                           everything
+ *      child or body                           all
  *
- * Waits for condition variables, semaphores and threads are left to libc, by hooks: the interpreter's waits for its
- * lock must never fail, and other C code mostly aborts if one does. Two sorts of semaphores may fail: those that the
- * interpreter waits for, with a timeout, in a lock's method, but only inside the methods that lock_methods.c has
- * wrapped; and multiprocessing's locks, whose failure becomes an OSError like any other.
+ * Hooks leave waits for condition variables, semaphores and threads to libc, because the interpreter's waits for the
+ * GIL must never fail, and most other C code aborts if such a wait fails. Two kinds of waits for semaphores may fail:
+ * the interpreter's with a timeout in a lock's method, but only inside the methods that lock_methods.c has wrapped; and
+ * those of multiprocessing's locks, whose failure becomes an OSError like any other.
  *
  * system() is left to libc, too: os.system() returns its result, which would not show the interruption, and the
- * processes started by its shell would continue to run. They can't be put into a process group: they belong to the
- * terminal's foreground.
+ * processes started by its shell would continue to run. bough can't put these processes into a separate group, because
+ * they belong to the terminal's foreground.
  */
 #include "base/base.h"
 #include "calls/calls.h"
@@ -39,7 +39,7 @@ static struct {
     const char *object, *symbol;
     bough_code *function, **original;
     bough_hook_t *hook;
-} own[] = {
+} hooks[] = {
     {NULL, "pthread_cond_wait", (bough_code *)pthread_cond_wait, NULL, NULL},
     {NULL, "pthread_cond_timedwait", (bough_code *)pthread_cond_timedwait, NULL, NULL},
     {NULL, "pthread_cond_clockwait", (bough_code *)pthread_cond_clockwait, NULL, NULL},
@@ -71,36 +71,36 @@ static struct {
     {"_ssl", "PyErr_SetString", (bough_code *)bp_ssl_set_error, NULL, NULL},
     {"readline", "select", (bough_code *)bp_readline_select, (bough_code **)&bp_interruptible_select, NULL},
 };
-enum { OWN = sizeof own / sizeof *own };
+enum { HOOKS = sizeof hooks / sizeof *hooks };
 
-static int hook_own_waits(void)
+static int install_hooks(void)
 {
-    for (int i = 0; i < OWN; i++) {
-        if (own[i].hook)
+    for (int i = 0; i < HOOKS; i++) {
+        if (hooks[i].hook)
             continue;
-        own[i].hook = bough_hook(own[i].object, own[i].symbol, own[i].function, own[i].original);
-        if (!own[i].hook && errno != ENOENT)
-            return (void)bp_error("cannot recognise the interpreter's internal waits"), -1;
+        hooks[i].hook = bough_hook(hooks[i].object, hooks[i].symbol, hooks[i].function, hooks[i].original);
+        if (!hooks[i].hook && errno != ENOENT)
+            return (void)bp_error("cannot hook the interpreter's internal waits"), -1;
     }
     return 0;
 }
 
-/* Stops at the first hook that can't be removed: those that are installed again come before it, as they did. */
-static int unhook_own_waits(void)
+/* Stops at the first hook that can't be removed, so that the later ones, if installed again, still apply before it. */
+static int remove_hooks(void)
 {
-    for (int i = OWN - 1; i >= 0; i--) {
-        if (own[i].hook && bough_unhook(own[i].hook) != 0)
+    for (int i = HOOKS - 1; i >= 0; i--) {
+        if (hooks[i].hook && bough_unhook(hooks[i].hook) != 0)
             return -1;
-        own[i].hook = NULL;
+        hooks[i].hook = NULL;
     }
     return 0;
 }
 
-/* The hooks first: as soon as anything is interposed, threads may call it. */
+/* Installs the hooks first, because threads may call an interposed function at once. */
 int bp_interpose(void)
 {
     bp_find_interpreter();
-    if (hook_own_waits() != 0)
+    if (install_hooks() != 0)
         return -1;
     if (bough_interpose(NULL, 0) < 0)
         return (void)bp_error("cannot interpose libc's calls"), -1;
@@ -109,14 +109,14 @@ int bp_interpose(void)
 
 int bp_interpose_undo(void)
 {
-    if (bough_interpose_undo() < 0 || unhook_own_waits() != 0)
+    if (bough_interpose_undo() < 0 || remove_hooks() != 0)
         return (void)bp_error("cannot restore every replaced function"), -1;
     return 0;
 }
 
 /* ---- opting in --------------------------------------------------------------------------------------------------- */
 
-/* Undoes a step. The exception that is set stays, even if this fails. */
+/* Undoes a step. An exception that is set stays set, even if this fails. */
 static void take_back(int (*undo)(void))
 {
     PyObject *type, *value, *trace;
@@ -133,7 +133,7 @@ static int restore_methods(void)
     return bp_replace_errors(false) != 0 ? -1 : error;
 }
 
-/* Takes all steps or none. At the windows tests make a step fail. */
+/* Takes all steps or none. Tests make a step fail at the windows. */
 static int opt_in_all(void)
 {
     if (bp_replace_errors(true) != 0 || bp_replace_finalizers(true) != 0 || bp_wrap_locks() != 0 ||
@@ -161,8 +161,8 @@ static PyObject *opt_in(PyObject *module, PyObject *none)
     Py_RETURN_TRUE;
 }
 
-/* The step that can fail comes first: a slot may be in a page that can't be made writable. Then the slots that were
- * restored already are replaced again. */
+/* The step that can fail comes first: a slot may be in a page that can't be made writable. If it fails, the slots
+ * that were restored already are replaced again. */
 static PyObject *opt_out(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -182,7 +182,7 @@ static PyObject *opt_out(PyObject *module, PyObject *none)
 static PyObject *rescan(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
-    if (bp.opted_in && hook_own_waits() != 0) /* hooks for objects that were not loaded yet */
+    if (bp.opted_in && install_hooks() != 0) /* hooks for objects that were not loaded yet */
         return NULL;
     if (bough_interpose_rescan() < 0)
         return bp_error("cannot interpose the objects that were loaded");
@@ -191,8 +191,8 @@ static PyObject *rescan(PyObject *module, PyObject *none)
 
 PyMethodDef bp_interpose_methods[] = {
     {"opt_in", opt_in, METH_NOARGS,
-     PyDoc_STR("opt_in(): interpose, wrap, replace. Whether that was still to be done.")},
-    {"opt_out", opt_out, METH_NOARGS, PyDoc_STR("opt_out(): everything as it was.")},
-    {"rescan", rescan, METH_NOARGS, PyDoc_STR("rescan(): interpose what was loaded since.")},
+     PyDoc_STR("opt_in(): interpose calls, wrap methods, replace errors. False: that was done already.")},
+    {"opt_out", opt_out, METH_NOARGS, PyDoc_STR("opt_out(): undo opt_in(). False: there was nothing to undo.")},
+    {"rescan", rescan, METH_NOARGS, PyDoc_STR("rescan(): interpose the objects that were loaded since.")},
     {0},
 };

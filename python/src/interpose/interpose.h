@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions in the place of the interpreter's and of the extension modules' functions. */
+/* Stand-ins for functions of the interpreter and of extension modules. */
 #ifndef BP_INTERPOSE_H
 #define BP_INTERPOSE_H
 
@@ -26,12 +26,12 @@ int bp_interpose_undo(void);
 
 /* ---- finalizers.c --------------------------------------------------------------------------------------------- */
 
-/* Replace the finalizers of files, or put them back. -1 with an exception: not all of them. */
+/* Replace the finalizers of files, or put them back. -1 with an exception: some were not. */
 int bp_replace_finalizers(bool on);
 
 /* ---- waits.c -------------------------------------------------------------------------------------------------- */
 
-/* Sleeps, and ends early if an interrupt is due. */
+/* Sleep; return early if an interrupt is due. */
 void bp_pause(int64_t ns);
 
 /* ---- sqlite.c ------------------------------------------------------------------------------------------------- */

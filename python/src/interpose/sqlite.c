@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sqlite3's waits for a lock of another connection. SQLite sleeps and retries until the connection's timeout, and a
- * sleep that fails does not end that. So bough sets a busy handler on the module's connections, which waits as SQLite's
- * handler does, and gives up when an interrupt is due. The statement then fails as at the end of the timeout, and the
- * error becomes the interrupt's exception. backup() sleeps between its steps without a limit: the step after an
- * interrupted sleep fails.
+ * Interrupts sqlite3's waits for a lock of another connection. SQLite sleeps and retries until the connection's
+ * timeout, and a sleep that fails does not end that. So bough sets a busy handler on the module's connections, which
+ * waits as SQLite's handler does, and gives up when an interrupt is due. The statement then fails as at the end of the
+ * timeout, and the error becomes the interrupt's exception. backup() sleeps between its steps without a limit: the step
+ * after an interrupted sleep fails.
  *
- * A connection that was opened before the opt-in keeps SQLite's handler, and so does one after PRAGMA busy_timeout.
+ * A connection that was opened before the opt-in keeps SQLite's handler, and PRAGMA busy_timeout sets SQLite's handler
+ * again.
  */
 #include "raise/raise.h"
 #include "interpose/interpose.h"
@@ -36,7 +37,7 @@ static int busy(void *argument, int count)
 
 typedef int busy_fn(void *, int);
 
-/* From the sqlite library that the module uses, which contains the original function. */
+/* Finds the function in the sqlite library that the module uses, which contains the original sqlite3_busy_timeout(). */
 static int (*busy_handler(void))(void *, busy_fn *, void *)
 {
     Dl_info info;

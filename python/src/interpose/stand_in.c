@@ -3,8 +3,8 @@
  * Stand-ins for functions of the interpreter in extension modules. They detect interrupted calls, and exceptions that C
  * code drops.
  *
- * C code may drop an interrupt's exception that a Python function called by it has raised: an SQL function, a callback.
- * Then the call of that C code counts as interrupted, and the exception is armed again (rule 44).
+ * C code may call a Python function (an SQL function, a callback) and drop the interrupt's exception that the function
+ * raises. Then the call of that C code counts as interrupted, and the exception is armed again (rule 44).
  */
 #include "base/base.h"
 #include "thread/thread.h"
@@ -17,9 +17,9 @@
 #include <errno.h>
 #include <time.h>
 
-/* ---- releasing and reacquiring the interpreter lock -------------------------------------------------------------- */
+/* ---- releasing and reacquiring the GIL --------------------------------------------------------------------------- */
 
-/* A call that begins while a callback runs may be the one that the callback ends. */
+/* A callback of on_interrupt() that is running may end the call that begins here. */
 PyThreadState *bp_save_thread(void)
 {
     if (bp_me && bp_me->callbacks.innermost && bp_callback_runs(bp_me))
@@ -34,7 +34,7 @@ static bough_time monotonic(void)
     return (bough_time)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Extension modules call these and may read errno right after: it is kept. */
+/* Keeps errno, which extension modules may read right after the call. */
 void bp_restore_thread(PyThreadState *ts)
 {
     bough_time since = bough_tracing() ? monotonic() : 0;
@@ -89,7 +89,7 @@ static bool dropped(struct bp_thread *t)
     return again;
 }
 
-/* Has anything been raised in this thread that could be dropped? */
+/* Is an exception set that may be an interrupt's, or caused by one? */
 static bool may_drop(const struct bp_thread *t)
 {
     return t && (t->exc.raised || bp_sites) && PyErr_Occurred();
@@ -102,7 +102,7 @@ void bp_clear_error(void)
     PyErr_Clear();
 }
 
-/* A SystemExit that is printed ends the process. */
+/* PyErr_PrintEx() ends the process if the exception is a SystemExit. */
 void bp_print_error(int set_variables)
 {
     if (!may_drop(bp_me) || !dropped(bp_me))

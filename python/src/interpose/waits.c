@@ -36,7 +36,7 @@ int bp_process_sem_timedwait(sem_t *sem, const struct timespec *until)
     return bp_interruptible_timedwait(sem, until);
 }
 
-/* ---- code that asks for signals when a call has failed ----------------------------------------------------------- */
+/* ---- code that checks for signals when a call has failed --------------------------------------------------------- */
 
 /* An interruption point in extension modules, whether a call has failed or the module only checks for signals. */
 int bp_check_signals(void)
@@ -51,7 +51,7 @@ int bp_check_signals(void)
 
 int (*bp_interruptible_select)(int, fd_set *, fd_set *, fd_set *, struct timeval *);
 
-/* readline ends this wait only on EINTR, if a signal's handler raises. */
+/* readline ends this wait only if it fails with EINTR and PyErr_CheckSignals() then raises. */
 int bp_readline_select(int count, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
     struct bp_thread *t = bp_me;
@@ -72,8 +72,8 @@ int bp_ssl_poll(struct pollfd *polled, nfds_t count, int timeout)
     return bp_is_cut_here(bp_me) ? 0 : bp_interruptible_poll(polled, count, timeout);
 }
 
-/* Replaces the TimeoutError of that timeout. Not by its class, as for other errors: up to 3.11 the object is made where
- * it is caught, and a TimeoutError made there by other code is not of this call. */
+/* Replaces the TimeoutError of that timeout. Its class can't be replaced, as for other errors (replaced.c): up to 3.11
+ * the object is made where it is caught, and other code may make a TimeoutError there, too. */
 void bp_ssl_set_error(PyObject *type, const char *text)
 {
     if (type == PyExc_TimeoutError && bp_is_cut_here(bp_me) && bp_meet(bp_me) != 0)
@@ -81,7 +81,7 @@ void bp_ssl_set_error(PyObject *type, const char *text)
     PyErr_SetString(type, text);
 }
 
-/* Ends early, without an error, if an interrupt is due: the caller asks whether one is. */
+/* Ends early, without an error, if an interrupt is due: the caller checks for that. */
 void bp_pause(int64_t ns)
 {
     struct timeval time = {ns / 1000000000, ns % 1000000000 / 1000};

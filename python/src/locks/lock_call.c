@@ -2,7 +2,6 @@
 /* Calls a replaced method of the interpreter, by each calling convention that the interpreter has for C methods. */
 #include "locks/locks.h"
 
-/* The values follow the positional arguments. */
 static PyObject *keywords_of(PyObject *const *values, PyObject *names)
 {
     PyObject *keywords = PyDict_New();
@@ -27,7 +26,6 @@ static PyObject *call_with_tuple(const struct bp_method *m, PyObject *self, PyOb
     return result;
 }
 
-/* With the names of keyword arguments, for the conventions that have them. */
 PyObject *bp_call_original_vector(const struct bp_lock *l, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     const struct bp_method *m = l->method;

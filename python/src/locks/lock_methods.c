@@ -16,7 +16,7 @@ static struct bp_method methods[METHODS];
 #define INLINE static inline __attribute__((always_inline))
 #define OUT_OF_LINE __attribute__((noinline)) static
 
-static PyObject *only_false, *no_arguments; /* tuples of arguments: do not wait; none */
+static PyObject *only_false, *no_arguments; /* tuples of arguments: (False,), which means not to wait; () */
 
 OUT_OF_LINE PyObject *try_otherwise(const struct bp_method *by, PyObject *self)
 {
@@ -42,7 +42,8 @@ OUT_OF_LINE PyObject *wait_on(enum method_index own, enum method_index by, PyObj
                                       : bp_call_original(&(struct bp_lock){&methods[own], self, type}, NULL, 0);
 }
 
-/* `type`: the one whose method was called, if the method asks for it, and `own` and `by` are the same. */
+/* `own`: the method that was called; `by`: the method that waits for it. `type`: the class that METH_METHOD passes, if
+ * `own` and `by` are the same. */
 INLINE PyObject *acquire(enum method_index own, enum method_index by, PyObject *self, PyTypeObject *type)
 {
     PyObject *result = try_it(&methods[by], self, type);
@@ -93,9 +94,9 @@ OUT_OF_LINE PyObject *by_tuple(const struct bp_method *own, const struct bp_meth
                                       : own->original(self, tuple);
 }
 
-/* ---- one function for each method and way of calling ------------------------------------------------------------- */
+/* ---- one function for each method and calling convention --------------------------------------------------------- */
 
-/* The whole cost for a thread that has not opted in: it calls the original. */
+/* This check is the whole cost for a thread that has not opted in. */
 INLINE bool has_opted_in(void)
 {
     return __builtin_expect(bp_me != NULL && bp_me->kinds != 0, 0);
@@ -143,7 +144,7 @@ INLINE bool has_opted_in(void)
         return count == 0 && !names ? name##_bare(self)                                                             \
                                     : by_vector(&methods[index], &methods[by], self, NULL, args, count, names);     \
     }                                                                                                               \
-    /* The original is called by a tuple and a dictionary. */                                                       \
+    /* For an original that takes a tuple and a dictionary. */                                                      \
     static PyObject *name##_quick(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)         \
     {                                                                                                               \
         if (count == 0 && !names)                                                                                   \
@@ -216,7 +217,7 @@ static enum way way_of(int flags)
     }
 }
 
-/* ---- installing them --------------------------------------------------------------------------------------------- */
+/* ---- installing the wrappers ------------------------------------------------------------------------------------- */
 
 static PyObject *attribute(const char *module, const char *name)
 {
@@ -238,8 +239,9 @@ static PyObject *descriptor(const struct wrapper *w)
 }
 
 /*
- * A method that takes a tuple and a dictionary costs the interpreter more to call than to take a free lock. So its type gets a
- * second descriptor for it, which takes a vector of arguments. The interpreter's is wrapped, too: it may be bound already.
+ * Calling a method that takes a tuple and a dictionary costs the interpreter more than taking a free lock. So the type
+ * gets a second descriptor for the method, which takes a vector of arguments. The interpreter's descriptor is wrapped,
+ * too, because there may be bound methods of it already.
  */
 static void use_descriptor(struct bp_method *m, bool quick)
 {

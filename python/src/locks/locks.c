@@ -7,14 +7,14 @@
  * (lock_methods.c) that do the following if the thread has opted in and the call would wait (otherwise they call the
  * original directly):
  *
- *      try it without waiting ---------------------------------------> got it
+ *      try it without waiting ---------------------------------------> acquired: return
  *        |
- *      wait, with a timeout always: the caller's, or three years
+ *      wait, always with a timeout: the caller's, or three years
  *        |   an interrupt may end the semaphore's wait early, like a timeout (interpose.c): wait.lock_cut
  *        |
- *      got it, or the caller's time is over -------------------------> so it is; an interrupt stays pending (rule 9)
- *      cut: try again without waiting ------------------------------> got it: a release was meant for this thread, and
- *        |                                                             its wake-up must not be lost
+ *      acquired, or the caller's time is over -----------------------> return that; an interrupt stays pending (rule 9)
+ *      interrupted: try again without waiting ----------------------> acquired: a release was meant for this thread,
+ *        |                                                             and its wake-up must not be lost
  *      raise
  *
  * A failed wait is never mistaken for an acquired lock: only the result of the original method decides.
@@ -27,7 +27,7 @@
 #include <string.h>
 
 /* Practically infinite, but small enough for any clock's arithmetic. */
-static const double FOR_EVER = 1e8;
+static const double FOREVER = 1e8;
 
 /* ---- one wait ---------------------------------------------------------------------------------------------------- */
 
@@ -37,7 +37,7 @@ static double seconds_left(bough_time deadline)
     return left > 0 ? (double)left / 1e9 : 0;
 }
 
-/* Calls the original: `wait`: whether to wait; `timeout`: for how long. */
+/* Calls the original method. `wait`: whether it waits; `timeout`: for how long. */
 static PyObject *call_waiting(const struct bp_lock *l, bool wait, double timeout)
 {
     PyObject *args[2] = {wait ? Py_True : Py_False, wait ? PyFloat_FromDouble(timeout) : NULL};
@@ -56,8 +56,8 @@ static bool is_false(PyObject *result)
 
 static PyObject *empty_error; /* _queue.Empty */
 
-/* Is this the exception class Empty? Each instance of the module _queue has one, and a program may have imported the
- * module twice. */
+/* Is the exception that is set the Empty of the type's module? A program may have imported the module _queue twice, and
+ * then there are two such classes. */
 static bool is_empty_error_of(PyTypeObject *type)
 {
     PyObject *error, *value, *trace;
@@ -84,8 +84,8 @@ static void drop_result(PyObject *result)
         PyErr_Clear();
 }
 
-/* *cut: whether an interrupt has ended the wait. In the main thread a signal's handler may run in here, and wait
- * itself. */
+/* *cut: whether an interrupt has ended the wait. The former state is restored, because in the main thread a signal's
+ * handler may run during a wait, and wait for a lock itself. */
 static PyObject *wait_once(struct bp_thread *t, const struct bp_lock *l, double timeout, bool *cut)
 {
     bool in_lock = t->wait.in_lock, lock_cut = t->wait.lock_cut;
@@ -115,7 +115,7 @@ static PyObject *wait_for(struct bp_thread *t, const struct bp_lock *l, double t
     bough_time deadline = timeout < 0 ? 0 : bough_after((int64_t)(timeout * 1e9));
     for (;;) {
         bool cut;
-        PyObject *result = wait_once(t, l, deadline ? seconds_left(deadline) : FOR_EVER, &cut);
+        PyObject *result = wait_once(t, l, deadline ? seconds_left(deadline) : FOREVER, &cut);
         if (!came_to_nothing(l, result)) {
             if (cut)
                 bough_foreign_again();
@@ -143,9 +143,9 @@ struct wanted {
 };
 
 /* Returns false for an invalid timeout: the original method raises its usual exception. */
-static bool read_timeout(PyObject *timeout, bool none_is_for_ever, struct wanted *wanted)
+static bool read_timeout(PyObject *timeout, bool none_is_forever, struct wanted *wanted)
 {
-    if (!timeout || (none_is_for_ever && timeout == Py_None)) {
+    if (!timeout || (none_is_forever && timeout == Py_None)) {
         wanted->timeout = -1;
         return true;
     }
@@ -154,10 +154,10 @@ static bool read_timeout(PyObject *timeout, bool none_is_for_ever, struct wanted
         PyErr_Clear();
         return false;
     }
-    return wanted->timeout >= 0 ? wanted->timeout < FOR_EVER : wanted->timeout == -1 && !none_is_for_ever;
+    return wanted->timeout >= 0 ? wanted->timeout < FOREVER : wanted->timeout == -1 && !none_is_forever;
 }
 
-/* `names`, of keyword arguments, whose values follow the positional ones; NULL without. */
+/* `names`: of the keyword arguments, whose values follow the positional arguments; NULL: there are none. */
 static bool read_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names, const char *wait_name,
                         struct wanted *wanted)
 {
@@ -181,7 +181,7 @@ static bool read_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names
 /* ---- functions that must not fail -------------------------------------------------------------------------------- */
 
 /* Python functions that take a lock only for a short time, to release, notify or start something, and that can't report
- * that they have not done it (rule 9). */
+ * a failure to do so (rule 9). */
 static PyObject **never_interrupted;
 static Py_ssize_t never_interrupted_count;
 enum { FRAMES_ABOVE = 4 }; /* Thread.start(), Event.wait(), Condition.wait() */
@@ -234,12 +234,11 @@ static PyObject *set_never_interrupted(PyObject *module, PyObject *codes)
 
 PyMethodDef bp_lock_methods[] = {
     {"set_never_interrupted", set_never_interrupted, METH_O,
-     PyDoc_STR(
-         "set_never_interrupted(codes): Python functions in which, and right below which, no wait for a lock is cut.")},
+     PyDoc_STR("set_never_interrupted(codes): Python functions whose lock waits, up to 3 calls deep, never fail.")},
     {0},
 };
 
-/* ---- the wrappers' part ------------------------------------------------------------------------------------------ */
+/* ---- for lock_methods.c ------------------------------------------------------------------------------------------ */
 
 int bp_locks_init(void)
 {

@@ -42,11 +42,12 @@ PyObject *bp_call_original(const struct bp_lock *l, PyObject *const *args, Py_ss
 /* ---- locks.c ------------------------------------------------------------------------------------------ */
 
 int bp_locks_init(void);
-/* The calling thread called the method with these arguments; `wait_name` is the name of the one that says whether to
- * wait. Returns what the caller gets. NULL without an error: call the original with the same arguments. */
+/* The calling thread called the method with these arguments; `wait_name` is the name of the argument that chooses
+ * whether to wait. Returns the caller's result. NULL without an error: call the original with the same arguments. */
 PyObject *bp_wait(const struct bp_lock *l, const char *wait_name, PyObject *const *args, Py_ssize_t count,
                   PyObject *names);
-/* The same for a call without arguments. `result`: the result of the attempt without waiting, which is consumed. */
+/* As bp_wait(), for a call without arguments. `result`: the result of the attempt without waiting, which is
+ * consumed. */
 PyObject *bp_wait_on(const struct bp_lock *l, PyObject *result);
 
 /* ---- lock_methods.c ------------------------------------------------------------------------------------------- */
