@@ -9,7 +9,7 @@
                 while True:
                     clients.add(handle_client, *server_conn.accept())
 
-Importing bough changes nothing. The first Thread, branch or interrupt opts in; `report()` lists what that replaces.
+Importing bough changes nothing. The first Thread, branch or interrupt opts in; `report()` lists what opting in replaces.
 """
 from bough import _bough
 from bough._bough import (
@@ -26,7 +26,7 @@ from bough._bough import (
 
 __version__ = "0.1.0"
 
-# The public names of each file, which is loaded when a program first uses one of these names.
+# The public names of each file. A file is loaded when a program first uses one of its names.
 _names_of = {
     "_branch": ("branch", "Branch"),
     "_child": ("Child", "current_child"),
@@ -90,9 +90,9 @@ __all__ = [
 ]
 
 
-@_bough.around  # its frame says nothing to a user
+@_bough.around  # keeps this frame out of users' tracebacks
 def __getattr__(name):
-    if name == "ladder":  # its names are also bough's, as they were before it was public
+    if name == "ladder":  # the module; bough exports its names, too, as it did before the module was public
         return __import__("bough.ladder").ladder
     file = _file_of.get(name)
     if file is None:

@@ -60,7 +60,7 @@ class Record(structseq[Any], tuple[str, str, int, float, int, int, int, int, int
     @property
     def since(self) -> int: ...
 
-allow_interruption: _Region  # A block in which a ProtectedThread is interrupted, as its flags say.
+allow_interruption: _Region  # A block in which a ProtectedThread can be interrupted, as its flags allow.
 
 def check_interrupt() -> None: ...
 def cleanup(grace: float | None = 5.0) -> _Region: ...
@@ -76,7 +76,7 @@ def report() -> dict[str, Any]: ...
 # ---- threads
 
 class ThreadExit(SystemExit):
-    record: Record | None  # Who asked, why and since when.
+    record: Record | None  # The interrupt: which thread posted it, why and when.
     @staticmethod
     def clear() -> bool: ...
 
@@ -111,8 +111,8 @@ def raise_exc(thread: _Thread, exc: _Exception) -> None: ...
 def terminate(thread: _Thread) -> None: ...
 
 class on_interrupt:
-    callback: Callable[[], object]  # What is called.
-    deadline: float  # How many seconds it has, counted from the interrupt.
+    callback: Callable[[], object]  # The function that is called when the thread is interrupted.
+    deadline: float  # The seconds that the callback has, counted from the interrupt.
     def __init__(self, callback: Callable[[], object], *, deadline: float = 5.0) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
@@ -147,8 +147,8 @@ class Branch:
         self, type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> bool: ...
     def __del__(self) -> None: ...
-    # The function's arguments are checked; beside name= and closing= from Python 3.12 on, where its own keyword arguments are to be given
-    # by functools.partial() then.
+    # A type checker checks the function's arguments. Together with name= or closing= it does so from Python 3.12 on, where keyword
+    # arguments of the function then have to be given by functools.partial().
     @overload
     def add(self, __fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Child[_T]: ...
     if sys.version_info >= (3, 12):
@@ -160,7 +160,7 @@ class Branch:
             name: str | None = None,
             closing: _Closing = (),
         ) -> Child[_T]: ...
-    else:  # the type checker of that time, Debian 12's mypy, does not survive a TypeVarTuple here
+    else:  # Debian 12's mypy, which checks for these versions, crashes on a TypeVarTuple here
         @overload
         def add(  # type: ignore[misc]
             self, __fn: Callable[..., _T], *args: Any, name: str | None, closing: _Closing = ..., **kwargs: Any
@@ -264,37 +264,37 @@ async def to_thread(func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwar
 # ---- the ladder
 
 class Rung(enum.IntEnum):
-    FLAG = 1  # The interrupt is pending, a blocked call is woken.
+    FLAG = 1  # The interrupt is pending and interrupts a blocked call.
     HANDLER = 2  # Handlers run on the thread.
-    FINAL = 3  # Final handlers run, which end the thread.
+    FINAL = 3  # Final handlers run; they should end the thread.
     CLOSE = 4  # The thread is stopped for good, and its closers run.
     EXIT = 5  # The process exits.
     KILL = 6  # A dump is written, and the process kills itself.
 
 class Incident(NamedTuple):
     record: Record  # The interrupt.
-    rung: Rung  # Where the handler runs: HANDLER or FINAL.
-    deadline: float | None  # In how many seconds it must be back.
-    cap: float | None  # In how many seconds the process ends; None: this interrupt does not climb that far.
+    rung: Rung  # The rung at which the handler runs: HANDLER or FINAL.
+    deadline: float | None  # The seconds in which the handler must return.
+    cap: float | None  # The seconds until the process ends; None if this interrupt does not climb that far.
 
 class Ladder(NamedTuple):
-    grace: float  # Seconds for everything.
+    grace: float  # The whole grace period in seconds.
     cap: float  # Seconds after which the process ends.
     times: dict[Rung, float]  # Seconds for each rung.
     ceilings: dict[str, Rung]  # The highest rung for each kind.
 
 class Transition(NamedTuple):
-    kind: _Kind  # Of the interrupt: "stop", "signal" and so on.
-    before: int  # The rung that it comes from.
-    after: int  # The rung that it goes to; 0: it is over.
-    name: str  # The target's.
-    why: str  # What made it climb, such as "not handled in 5.0 s".
-    place: str  # Where the first thread that has not ended is stuck; "" if none is.
-    source: int  # The native id of the thread that asked; 0: bough itself.
-    age: float  # Seconds since it was posted.
+    kind: _Kind  # The interrupt's kind: "stop", "signal" and so on.
+    before: int  # The rung before this step.
+    after: int  # The rung after this step; 0 if the incident is over.
+    name: str  # The target's name.
+    why: str  # The cause of this step, such as "not handled in 5.0 s".
+    place: str  # The place where the first thread that has not ended is stuck; "" if none is.
+    source: int  # The native id of the thread that posted the interrupt; 0 for bough itself.
+    age: float  # Seconds since the interrupt was posted.
     target: int  # The handle of the thread or branch.
-    branch: str  # The name of the branch around it; "" at the root.
-    reason: str  # The interrupt's.
+    branch: str  # The name of the branch around the target; "" at the root.
+    reason: str  # The interrupt's reason.
 
 class _Verdict(NamedTuple):
     number: int
@@ -305,8 +305,8 @@ _Target: TypeAlias = Branch | Child[Any] | threading.Thread | int | None
 _File: TypeAlias = IO[Any] | int
 
 UNWIND: _Verdict  # The interruption point raises, as without a handler.
-PROMOTE: _Verdict  # The next handler outwards, then the next rung.
-DISMISS: _Verdict  # Forget the interrupt. Its third event can't be dismissed.
+PROMOTE: _Verdict  # The next outer handler runs; if there is none, the next rung begins.
+DISMISS: _Verdict  # The interrupt is cleared. Its third event can't be dismissed.
 
 def resume(seconds: float) -> _Verdict: ...
 def handler(callback: Callable[[Incident], _Verdict | None], *, final: bool = False) -> _Region: ...

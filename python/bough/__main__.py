@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""`python -m bough`: the command `bough`, and `python -m bough run PROGRAM`, which runs a Python program."""
+"""`python -m bough` executes the command `bough`; `python -m bough run PROGRAM` runs a Python program in this interpreter."""
 import os
 import sys
 
 
 def _leave_working_directory():
-    """`python -m` puts it first on the path, where its files would stand for modules of the standard library; the program gets
-    a path of its own."""
+    """Remove the working directory from sys.path. `python -m` puts it first, so its files would shadow modules of the standard
+    library. _program.py sets the path for the program that runs."""
     try:
         if not sys.flags.safe_path and sys.path[0] == os.getcwd():
             del sys.path[0]
     except OSError:
-        pass  # it was removed, so the interpreter has put none there
+        pass  # the directory was removed, so the interpreter has not put it on the path
 
 
 if __name__ == "__main__":
@@ -19,5 +19,5 @@ if __name__ == "__main__":
     from bough._command_line import main
 
     status = main(sys.argv[1:])
-    if status:  # an exit interrupts what an ordinary end waits for
+    if status:  # not for status 0: sys.exit() interrupts threads that an ordinary end waits for
         sys.exit(status)

@@ -1,28 +1,29 @@
 # SPDX-License-Identifier: MIT
 """Is it safe to raise an asynchronous exception in this frame? (rule 43)
 
-Not where the exception would break a promise of the language: in `__enter__` and `__exit__`, in finalizers, in a `finally`, in
-functions that enter a context and note that it has to be left (ExitStack.enter_context()), and at an instruction that belongs to a `try` or `with` in the source and lies outside its range in the exception table. An exception
-at such an instruction would skip the `__exit__`, `finally` or `except`. All frames of the thread count, since an exception in
-the innermost frame passes them all.
+It is unsafe where the exception would break a promise of the language: in `__enter__` and `__exit__`, in finalizers, in a
+`finally`, in functions that enter a context and record that it has to be left (ExitStack.enter_context()), and at an instruction
+that belongs to a `try` or `with` in the source but lies outside the range of that block in the exception table. An exception at
+such an instruction would skip the `__exit__`, `finally` or `except`. All frames of the thread are checked, since an exception
+raised in the innermost frame may pass through all of them.
 
-The compiler leaves such instructions in several places (3.11 to 3.14, each in some versions only):
+The compiler generates such instructions in several places (3.11 to 3.14, each in some versions only):
 
     the jump back of a loop's condition, at the end of a `try`    try: while condition: ...
-    the call of __exit__ on each ordinary way out of a `with`, and what leads to it
+    the call of __exit__ on each ordinary way out of a `with`, and the instructions that lead to it
     the handler that calls __exit__ after an exception
-    the last step of an `async with`'s beginning: __aenter__ is over, the range has not begun
+    the last step of entering an `async with`: __aenter__ has returned, and the range has not begun
     a jump or a `return` out of a `try` to the copy of its `finally`
-    a NOP that stands for a `try` line inside of a `try`, or for a `break` out of it
+    a NOP that stands for the line of a nested `try`, or for a `break` out of a `try`
 
-They are found by the positions of instructions in the source: an instruction that lies between the first and the last
-position of the instructions in the range, and is not in the range itself. A jump back to an instruction outside of the range belongs to a loop
-around the `try`, whatever its position says.
+They are found by their positions in the source: such an instruction lies between the first and the last position of the
+instructions in the range, but is not in the range. A jump back to an instruction outside the range is left out: it belongs to a
+loop around the `try`, whatever its position is.
 
-A `finally` is found in the bytecode. Its body is there twice or more: behind each ordinary way out, where nothing marks it, and
-as a handler of exceptions, which begins with PUSH_EXC_INFO and matches nothing. An exception in a handler leads to the
-instructions that pop it, which lie right behind: that is its end. All copies have the same line numbers, so the handler's lines
-are the lines of the `finally`.
+A `finally` is found in the bytecode. Its body is compiled twice or more: into each ordinary way out, where nothing marks it, and
+into an exception handler, which begins with PUSH_EXC_INFO and matches no exception. An exception in the handler leads to the
+instructions that pop the first one; they directly follow the handler and so mark its end. All copies have the same line numbers,
+so the handler's lines are the lines of the `finally`.
 """
 import bisect
 import dis
@@ -33,10 +34,10 @@ from bough._own import ITEMS, OWN, items, kept_out, loops, workers
 
 NEVER = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__", "__del__", "__init_subclass__", "__set_name__"})
 
-# Where weakref.finalize() calls what was registered, on any thread.
+# weakref.finalize() calls the registered functions from these functions, on any thread.
 FINALIZERS = frozenset({weakref.finalize.__call__.__code__, weakref.finalize._exitfunc.__code__})
 
-# A context is entered here and noted down as one that has to be left: nothing comes between. By module.
+# By module, functions that enter a context and then record that it has to be left: an exception in between would lose the context.
 ENTER = {
     "contextlib": {
         f"{name}.{method}"
@@ -50,17 +51,17 @@ ENTER = {
     "unittest.async_case": {"IsolatedAsyncioTestCase.enterAsyncContext"},
 }
 
-CLOSED, CHECKS = 1, 2  # bits for each code unit: nothing may come in; it looks at the eval breaker itself
+CLOSED, CHECKS = 1, 2  # bits of a code unit: an exception is unsafe here; the instruction checks the eval breaker
 
 _lines = weakref.WeakKeyDictionary()
 _units = weakref.WeakKeyDictionary()
 
 
 def may_raise_in(frame, at_check=False, in_item=False):
-    """Whether an exception may come in now, into `frame` and all around it.
+    """Whether an exception may be raised now in `frame` and pass through all frames around it.
 
-    at_check: it comes in when the thread looks at its eval breaker, so the instruction has to be one that does.
-    in_item: it runs a pool's call, which C code has called, around which is the worker's loop.
+    at_check: the exception is raised when the thread checks its eval breaker, so the current instruction has to be one that does.
+    in_item: the frame belongs to a pool's call, which the worker's loop calls by way of C code.
     """
     if frame.f_code.co_filename in OWN or frame.f_code.co_filename in kept_out:
         return False
@@ -69,7 +70,7 @@ def may_raise_in(frame, at_check=False, in_item=False):
         code = frame.f_code
         calls = code in items or (in_item and code in loops)
         if code.co_filename == ITEMS or (calls and frame is not innermost):
-            return True  # whatever becomes of a pool's work item, the worker goes on (rule 45)
+            return True  # the worker survives any exception of a work item (rule 45)
         if code in workers or code.co_name in NEVER or code in FINALIZERS or enters(frame):
             return False
         if unit(code, frame.f_lasti) & (CLOSED | wanted) != wanted:
@@ -85,7 +86,7 @@ def enters(frame):
 
 
 def unit(code, offset):
-    """The bits of the instruction at `offset`, or of the one whose inline cache lies there."""
+    """The bits of the instruction at `offset`, or of the instruction whose inline cache is there."""
     known = _units.get(code)
     if known is None:
         known = _units[code] = _Code(code).units()
@@ -93,7 +94,7 @@ def unit(code, offset):
 
 
 def finally_lines(code):
-    """The numbers of the lines that lie in a `finally:` of this code object."""
+    """The numbers of the lines in the `finally` bodies of this code object."""
     known = _lines.get(code)
     if known is None:
         known = _lines[code] = frozenset(_Code(code).finally_lines())
@@ -101,7 +102,7 @@ def finally_lines(code):
 
 
 class _Code:
-    """A code object's instructions, and where an exception in each of them leads to."""
+    """A code object's instructions, each with the handler of an exception in it."""
 
     def __init__(self, code):
         bytecode = dis.Bytecode(code)
@@ -116,7 +117,7 @@ class _Code:
         """The handlers of an exception at `offset`, the innermost first."""
         known = self.chains.get(offset)
         if known is None:
-            self.chains[offset] = ()  # for a table that leads around in a circle
+            self.chains[offset] = ()  # ends the recursion if the table has a cycle
             target = self.leads_to[offset]
             known = self.chains[offset] = () if target is None else (target, *self.chain(target))
         return known
@@ -124,7 +125,7 @@ class _Code:
     def units(self):
         bits = {}
         for instruction in self.instructions:
-            bits[instruction.offset] = CHECKS if _looks_at_the_breaker(instruction.opname) else 0
+            bits[instruction.offset] = CHECKS if _checks_eval_breaker(instruction.opname) else 0
         for offset in self.closed():
             bits[offset] |= CLOSED
         result = bytearray(self.size)
@@ -135,7 +136,7 @@ class _Code:
         return bytes(result)
 
     def closed(self):
-        """The offsets of instructions that nothing may come in at."""
+        """The offsets of the instructions at which an exception is unsafe."""
         lines = set(self.finally_lines())
         for instruction in self.instructions:
             if _span(instruction) is None or instruction.opname in ("PUSH_EXC_INFO", "NOP"):
@@ -147,12 +148,12 @@ class _Code:
             if self.is_finally(handler):
                 yield from (i.offset for i in self.body_of(handler))
 
-    # ---- what a try or with encloses in the source, and does not cover
+    # ---- instructions that a try or with encloses in the source, but does not cover
 
     def outside_of_range(self, handler):
         covered = [i for i in self.instructions if handler in self.chain(i.offset)]
         start = self.at[covered[0].offset] if covered else 0
-        begin = self.begin_of_with(start) if self.is_with(handler) else []
+        begin = self.with_prologue(start) if self.is_with(handler) else []
         yield from (i.offset for i in begin)
         spans = [span for span in map(_span, covered + begin) if span is not None]
         if not spans:
@@ -166,14 +167,14 @@ class _Code:
                 yield instruction.offset
 
     def leads_back_out(self, instruction, handler):
-        """Is it the jump of a loop that encloses the `try`?"""
+        """Is the instruction the jump of a loop that encloses the `try`?"""
         target = instruction.argval
         return (
             "JUMP_BACKWARD" in instruction.opname and isinstance(target, int) and handler not in self.chain(target)
         )
 
     def leads_out_of_lines(self, instruction, lines):
-        """Is it the jump of a loop around a `finally`, which is over?"""
+        """Is the instruction the jump of a loop around a `finally`, after the end of that `finally`?"""
         target = self.at.get(instruction.argval) if "JUMP_BACKWARD" in instruction.opname else None
         positions = self.instructions[target].positions if target is not None else None
         return positions is not None and positions.lineno is not None and positions.lineno not in lines
@@ -182,11 +183,11 @@ class _Code:
         behind = self.at[handler] + 1
         return behind < len(self.instructions) and self.instructions[behind].opname == "WITH_EXCEPT_START"
 
-    def begin_of_with(self, start):
-        """The call of __enter__, or of __aenter__ and the wait for it: the instructions before the range."""
+    def with_prologue(self, start):
+        """The instructions before the range: they call __enter__, or call and await __aenter__."""
         found = []
         for instruction in reversed(self.instructions[:start]):
-            if not instruction.opname.startswith(_BEGIN_OF_WITH):
+            if not instruction.opname.startswith(_WITH_PROLOGUE):
                 break
             found.append(instruction)
             if instruction.opname.startswith("BEFORE_"):
@@ -206,8 +207,8 @@ class _Code:
         return [i for i in behind if end is None or i.offset < end]
 
     def is_finally(self, handler):
-        """An `except` matches the exception, or drops it at once; a `with` calls __exit__; a `finally` goes straight on. What
-        matches in a `try` inside of it leads elsewhere."""
+        """The handler of an `except` matches the exception or pops it at once, that of a `with` calls __exit__; that of a `finally`
+        begins with its body. A match that belongs to a `try` in this body has another handler than the body's."""
         body, end = self.body_of(handler), self.leads_to[handler.offset]
         if not body or body[0].opname in ("WITH_EXCEPT_START", "POP_TOP"):
             return False
@@ -216,14 +217,14 @@ class _Code:
         )
 
 
-# Between the manager and the range of its `with`; 3.14 has no BEFORE_WITH.
-_BEGIN_OF_WITH = (
+# Instructions between the context manager's expression and the range of its `with`; 3.14 has no BEFORE_WITH.
+_WITH_PROLOGUE = (
     "BEFORE_", "CALL", "CLEANUP_THROW", "COPY", "END_SEND", "GET_AWAITABLE", "JUMP_BACKWARD_NO_INTERRUPT", "LOAD_CONST",
     "LOAD_SPECIAL", "NOP", "PUSH_NULL", "RESUME", "SEND", "SWAP", "YIELD_VALUE",
 )
 
 
-def _looks_at_the_breaker(opname):
+def _checks_eval_breaker(opname):
     opname = opname.removeprefix("INSTRUMENTED_")
     if opname.endswith("NO_INTERRUPT"):
         return False
@@ -231,7 +232,7 @@ def _looks_at_the_breaker(opname):
 
 
 def _span(instruction):
-    """Its place in the source, or None: ((line, column), (line, column))."""
+    """The instruction's span in the source, ((line, column), (line, column)), or None."""
     place = instruction.positions
     if place is None or place.lineno is None:
         return None
@@ -241,7 +242,7 @@ def _span(instruction):
 
 
 class _Table:
-    """The exception table: where an exception in an instruction leads to, or None."""
+    """The exception table: maps an offset to the handler of an exception there, or to None."""
 
     def __init__(self, entries):
         self.entries = sorted((entry.start, entry.end, entry.target) for entry in entries)
@@ -255,7 +256,7 @@ class _Table:
 
 
 def _lines_of(handler, begin):
-    """What only belongs to the machinery has the line of the `try`, as the handler's begin."""
+    """Lines of the handler's body. The instructions around the body have the line of the `try`, as the handler's first one has."""
     own = begin.positions.lineno if begin.positions else None
     for instruction in handler:
         line = instruction.positions.lineno if instruction.positions else None

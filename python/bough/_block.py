@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a branch and a scope have in common: their ends, and what is done where they are misused.
+"""The code that branches and scopes share: how a block ends, and what happens when one is misused.
 
-A block that goes well is entered and left in branch_context.c. That file calls the methods _deadline_on_bough_clock(), _leave(),
+branch_context.c enters and leaves a block in which nothing fails. It calls the methods _deadline_on_bough_clock(), _leave(),
 _has_ended() and _dropped().
 """
 import os
@@ -15,8 +15,8 @@ from bough._child import current_child
 from bough._exceptions import MultipleError, ThreadExit, consists_of, in_a_line, leaves_of
 from bough._open_branches import MAIN_ENDED, THREAD_ENDED
 
-ANOTHER_THREAD = "was left by another thread than entered it"
-AROUND_IT_ENDED = "was still open when one around it ended"
+ANOTHER_THREAD = "was left by a thread that did not enter it"
+AROUND_IT_ENDED = "was still open when a block around it ended"
 DROPPED = "was dropped while it was open"
 
 _ADVICE = {
@@ -29,19 +29,19 @@ _ADVICE = {
 
 
 class Block:
-    """A class that derives from this one derives from _bough.Block as well, which has these attributes, each with what it holds at
-    first:
+    """Each subclass also derives from _bough.Block, which has these attributes, with their initial values:
 
-    _errors []           (error, its child or None)
-    _children set()      those that run
-    _where None          Places of those that were interrupted
-    _stopped, _timed_out False     what of its own has ended the body, or a child
-    _left_by None        an interrupt from further out that the body was left by
-    _is_inherited False  opened by the process that has forked; _ended_with_main False  by end_with_main()
+    _errors []           pairs (error, its child or None)
+    _children set()      the children that run
+    _where None          the Places where the body and children were interrupted
+    _stopped, _timed_out False     an interrupt of this block, or its deadline, has ended the body or a child
+    _left_by None        the interrupt of an outer target that ended the body
+    _is_inherited False  the parent process opened the block before it forked
+    _ended_with_main False         end_with_main() has ended the block
     """
 
     __slots__ = ()
-    _is_logged = True  # a failure of its body
+    _is_logged = True  # whether a failure of the body is logged
 
     # ---- begin
 
@@ -62,8 +62,8 @@ class Block:
     # ---- end
 
     def _leave(self, error, new):
-        """`error`: what the body left by. `new`: the same; or what has come since then, a Ctrl-C, for which this is
-        called again."""
+        """`error` is the exception that left the body, or None, and so is `new` at first. If an exception such as a Ctrl-C leaves
+        this method while the block is open, branch_context.c calls it again with that exception as `new`."""
         if not self._is_open:
             if self._ended_with_main:
                 return None
@@ -78,7 +78,7 @@ class Block:
         try:
             return self._has_ended(error, self._end())
         finally:
-            del error, new  # a traceback that holds this frame is no cycle by it
+            del error, new  # else a traceback that holds this frame would be a reference cycle
 
     def _end(self):
         self._wait()
@@ -100,7 +100,7 @@ class Block:
             del errors, error, left_by
 
     def _take(self, error):
-        """What the body left by. An interrupt from further out is to go on as it is, and is no failure."""
+        """Note the exception that left the body. An interrupt of an outer target is no failure: the block passes it on as it is."""
         if error is None:
             return
         error = _bough.as_interrupt(error)
@@ -115,31 +115,31 @@ class Block:
             _bough.fail(self._handle, ECANCELED, in_a_line(error))
 
     def _fail(self, error):
-        """Each Ctrl-C after the first is the same one; and a child's exception may come by its result()."""
+        """Add a failure, unless it repeats one: a second Ctrl-C, or a child's exception that its result() has raised."""
         kind = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else ()
         again = any(e is error or isinstance(e, kind) for e, _ in self._errors)
         if not again:
             self._errors.append((error, None))
             if self._is_logged and _watch.on_failure is not None:
                 _watch.on_failure(None, self.name, error)
-        from bough import _signals  # which opting in has loaded
+        from bough import _signals  # opting in has loaded it
 
         if _signals.is_ctrl_c(error):
             _signals.pass_on(self._handle)
         _bough.fail(self._handle, EIO, in_a_line(error))
 
     def _is_own(self, error):
-        """An interrupt that was posted to this branch."""
+        """Whether the error is an interrupt that was posted to this branch."""
         return isinstance(error, ThreadExit) and error.record is not None and error.record.target == self._handle
 
     def _wait(self):
-        """Interrupted it goes on waiting (rule 24): the interrupt reaches the children by itself. A Ctrl-C is a failure
-        of the body."""
+        """Wait for the children. An interrupt does not end the wait (rule 24): the library passes it to the children. A Ctrl-C is
+        a failure of the body."""
         while True:
             try:
                 return _bough.branch_wait(self)
             except ThreadExit:
-                pass  # of a signal: it stays pending, and the children have it
+                pass  # a signal's interrupt: it stays pending, and has reached the children
             except KeyboardInterrupt as error:
                 error.__traceback__ = None
                 self._fail(error)
@@ -147,10 +147,9 @@ class Block:
                 self._fail(error)
 
     def _ended_by_own(self, record):
-        """Also by a callback of on_interrupt(), of which the library does not know."""
+        """Note that this block's interrupt took effect. The library misses one that took effect by a callback of on_interrupt()."""
         self._timed_out |= record.kind == "timeout"
         self._stopped |= record.kind not in ("timeout", "sibling")
-
 
     # ---- what is raised
 
@@ -177,7 +176,7 @@ class Block:
     # ---- misuse (rule 31)
 
     def _end_out_of_order(self, how):
-        """By its own thread. Returns what is to be raised."""
+        """Called by the thread that entered the block. Returns the exception to raise."""
         _bough.interrupt_handle(self._handle, f"the branch {how}")
         self._end()
         for child in list(self._children):
@@ -185,8 +184,8 @@ class Block:
         return self._complaint(how)
 
     def _give_up(self, how):
-        """Called by another thread, which can't end the branch properly: its children are ended, the branch itself ends with its
-        thread. One of its own children can't wait for them."""
+        """Called by a thread that did not enter the branch and so can't end it: interrupt the children and wait for them; the
+        branch ends with the thread that entered it. A descendant of the branch does not wait, since it would wait for itself."""
         self._is_open = False
         for child in list(self._children):
             child.interrupt(f"the branch {how}")
@@ -209,11 +208,11 @@ class Block:
         return complaint
 
     def _dropped(self):
-        """While it is open."""
+        """The object is finalized while the block is open."""
         how = DROPPED
         children = list(self._children)
         for child in children:
-            child._owner = lambda: self  # in a free-threaded interpreter a weak reference to what is finalized has nothing
+            child._owner = lambda: self  # in a free-threaded interpreter a weak reference to a finalized object is dead
         try:
             if threading.get_ident() != self._thread:
                 self._give_up(how)
@@ -229,7 +228,7 @@ class Block:
 
 
 def _in_new_process():
-    """After a fork: the branches that this thread has open go on there, without their children."""
+    """In a forked process the branches that this thread has open stay open, without their children."""
     for opened in _bough.branches_in(None):
         opened._is_inherited = True
         opened._children = set()
@@ -243,6 +242,6 @@ os.register_at_fork(after_in_child=_in_new_process)
 
 
 def on_bough_clock(deadline):
-    """0, which is none, for one that is too far away."""
+    """The deadline on bough's clock; 0, which means none, for a deadline that is too far away."""
     left = deadline - time.monotonic()
     return 0 if left > 1e9 else max(1, _bough.now() + int(max(left, -1e9) * 1e9))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Branches: a with block that owns threads.
+"""Branches: with blocks that own threads.
 
-The block's end joins every child. The first failure, of a child or of the body, interrupts the others. Errors are
-collected: a single error is raised as it is, several are raised as a MultipleError.
+The block's end joins every child. The first failure, of a child or of the body, interrupts everything else in the branch. A single
+error is raised as it is, several are raised as a MultipleError.
 """
 import threading
 from errno import ETIMEDOUT
@@ -15,7 +15,7 @@ from bough._own import without_frames
 
 __all__ = ["branch", "Branch"]
 
-FAILURES_KEPT = 64  # by a supervisor
+FAILURES_KEPT = 64  # most failures that a supervisor keeps
 
 
 branch = _bough.branch
@@ -24,22 +24,22 @@ branch = _bough.branch
 @_bough.branch_is
 @without_frames
 class Branch(Block, _bough.Branch):
-    """Made by branch(). What happens where all goes well is in branch_object.c and branch_context.c, which call the method
-    _check_options() and those of _block.py.
+    """A with block that owns threads, made by branch().
 
     interrupted  True after the block if an interrupt that was posted to this branch ended it
-    failures     of a supervisor: the first 64 exceptions that its children raised
+    failures     the first 64 exceptions that the children of a supervisor raised
     """
 
     __slots__ = ()
     __module__ = "bough"
 
-    # Attributes of the C class besides those of a Block, each with what it holds at first:
-    #   _from_outside None   the record of an interrupt from further out that a child has ended by
-    #   _in None             the child that the block runs in, once it has added one
+    # branch_object.c and branch_context.c run a branch without failures. They call _check_options() and methods of Block.
+    # Attributes of the C class besides those of a Block, with their initial values:
+    #   _from_outside None   the record of an outer target's interrupt that ended a child
+    #   _in None             the child that runs the block, once the block has added a child
 
     def _check_options(self):
-        """Of branch(), where they are not what most programs give."""
+        """Check the arguments of branch(), where they are none of the usual ones, which C code accepts."""
         self.name = _check.text("branch() name", self.name, "Limits are given by name: timeout=, deadline=, limit=")
         self._limit = _check.whole("branch() limit", self._limit, 1, or_none=True)
         self._timeout = _check.seconds("branch() timeout", self._timeout, or_none=True)
@@ -52,7 +52,7 @@ class Branch(Block, _bough.Branch):
         children = f", {running} {'child' if running == 1 else 'children'} running" if running and self._is_open else ""
         return f"<bough.Branch {self.name!r}: {state}{children}{', interrupted' if self.interrupted else ''}>"
 
-    # ---- what is done with it
+    # ---- interrupts and deadlines
 
     def interrupt(self, reason=None):
         """Ask all children and the body to stop. Any thread may call this."""
@@ -73,9 +73,9 @@ class Branch(Block, _bough.Branch):
     # ---- children
 
     def map(self, fn, items, /, *, limit=None):
-        """Run fn(item) for each item, in a child for each, and return their results as a list, in the order of the items. At most
-        `limit` of these children run at a time, and an item is taken when there is room for it. This waits for the children. If one
-        fails, the block raises its exception; of a supervisor's, map() raises the first one."""
+        """Run fn(item) for each item, each in a separate child, wait for these children, and return their results as a list in the
+        order of the items. At most `limit` of them run at a time; an item is taken when its child can start. If a child fails, the
+        block raises its exception; in a supervisor's block map() raises the exception of the first such item."""
         _check.function("Branch.map() fn", fn, result_is_kept=True)
         limit = _check.whole("Branch.map() limit", limit, 1, or_none=True)
         try:
@@ -91,18 +91,18 @@ class Branch(Block, _bough.Branch):
                     running.next()
         for child in children:
             child.join()
-        _bough.check_interrupt()  # one has failed: the block raises that, not what result() says about the others
+        _bough.check_interrupt()  # after a failure this raises: the block raises the failure, no error of result()
         return [child.result() for child in children]
 
     def _check_child(self, child, fn, closing):
-        """Of add(), where that is not what most programs give."""
+        """Check the arguments of add(), where they are none of the usual ones, which C code accepts."""
         things = closing if isinstance(closing, (tuple, list)) else (closing,)
         child._closing = [thing for thing in things if hasattr(thing, "close")]
         _check.function("add() fn", fn, result_is_kept=True)
         _check.closing("add() closing", things)
 
     def _refuse(self):
-        """Nothing was started."""
+        """Called by add() if an interrupt kept the child from being started."""
         raise _bough.exception_of_reason() or ThreadExit()
 
     def _child_failed(self, error, child):
@@ -132,22 +132,22 @@ class Branch(Block, _bough.Branch):
             if errors and (self._strict or len(errors) > 1):
                 raise_as_it_is(MultipleError(f"{len(errors)} failure{'s'[:len(errors) > 1]} in {self.name}", errors))
             if errors:
-                _let_go(failed, errors[0])
+                _drop_exception(failed, errors[0])
             if errors and errors[0] is not error:
                 raise_as_it_is(errors[0])
             if not errors and left_by is not None and left_by is not error:
                 raise_as_it_is(left_by)
             if not errors and left_by is None and _bough.unhandled_signal():
-                _bough.check_interrupt()  # it came while the end waited; main may come to no other point
+                _bough.check_interrupt()  # the signal came while the end waited; main may reach no other interruption point
             return not errors and left_by is None and error is not None
         finally:
             self._where = None
             del errors, error, left_by, failed
 
     def _interrupt_from_outside(self):
-        """It has ended a child of this block, whose results are not complete: nobody is to go on with them."""
+        """The interrupt that ended a child. The block raises it, so that no code goes on with incomplete results."""
         interrupt = _bough.exception_of_reason()
-        if interrupt is None:  # it was cleared meanwhile
+        if interrupt is None:  # the interrupt was cleared meanwhile
             interrupt = ThreadExit()
             interrupt.record = self._from_outside
         return self._with_places(interrupt)
@@ -156,8 +156,8 @@ class Branch(Block, _bough.Branch):
 # ---- helpers --------------------------------------------------------------------------------------------------------
 
 
-def _let_go(failed, raised):
-    """Of what is raised as it is: its traceback will hold the frame that may hold the child, which would hold it."""
+def _drop_exception(failed, raised):
+    """Avoid a cycle: the traceback of `raised` will hold the block's frame, which may hold the child, which holds `raised`."""
     for error, child in failed:
         if error is raised and child is not None:
             child._raised_text = in_a_line(error)

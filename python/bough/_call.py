@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a pool's call (pool_call.c) does where it does not go well, or has options: bough.ThreadPoolExecutor's, an event loop's."""
+"""Calls on the threads of pools (pool_call.c) that fail or have options, for bough.ThreadPoolExecutor, event loops and engines."""
 import threading
 
 from bough import _bough, _own
@@ -9,7 +9,7 @@ Call = _bough.Call
 
 
 def failed(future, error):
-    """The call was ended by this: an interrupted one is cancelled."""
+    """`error` ended the call. The future of an interrupted call becomes cancelled."""
     if consists_of(error, is_a_stop):
         become_cancelled(future)
     else:
@@ -17,7 +17,7 @@ def failed(future, error):
 
 
 def become_cancelled(future):
-    """From running, which no method of the future's leads to."""
+    """Cancel a running future, which no method of the future does."""
     from concurrent.futures._base import CANCELLED_AND_NOTIFIED
 
     with future._condition:
@@ -42,7 +42,7 @@ def pass_on_ctrl_c(call):
 
 
 def named(name, function, args, kwargs):
-    """The worker has the call's name for as long as the call runs: for log records, the tree and interrupt()."""
+    """Name the worker after the call while the call runs, for log records, the tree and interrupt()."""
     worker = threading.current_thread()
     before, worker.name = worker.name, name
     try:

@@ -143,7 +143,7 @@ class Scopes(Mistake):
                 self.says,
                 lambda: scope.__exit__(None, None, None),
                 RuntimeError,
-                "<bough.move_on_after(2): ended> was left by another thread than entered it. Enter and leave it in the same thread",
+                "<bough.move_on_after(2): ended> was left by a thread that did not enter it. Enter and leave it in the same thread",
             )
         self.assertEqual(child.outcome, "ok")
 
