@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Arguments of the public functions. An error names the function and the parameter, what was expected, what was got, and what
-to do. A wrong type is a TypeError, a wrong value a ValueError."""
+"""Checks of the public functions' arguments. An error names the function, the parameter, what was expected, what was got and, if
+needed, what to do. A wrong type is a TypeError, a wrong value a ValueError."""
 import os
 import threading
 import time
@@ -11,19 +11,19 @@ from bough import _bough
 from bough._exceptions import NotAliveError
 
 FAR = 1e9  # seconds, 31 years: a deadline that is further away is not a time of time.monotonic()
-_NEAR_NOW = 1e8  # a number of seconds that is as near to time.time() is a time of that clock
+_NEAR_NOW = 1e8  # seconds: a value that is closer than this to time.time() is taken for a time of that clock
 
-_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # CO_*, of inspect
+_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # inspect.CO_*, without the import
 _ASYNC = _COROUTINE | _ITERABLE_COROUTINE | _ASYNC_GENERATOR
 
 
 def error(cls, what, expected, got, advice=""):
-    """`what` is the function and its parameter: "branch() timeout"."""
+    """`what` names the function and its parameter, as in "branch() timeout"."""
     return cls(f"{what} must be {expected}, got {shown(got)}" + (f". {advice}" if advice else ""))
 
 
 def shown(value):
-    """For a message: its representation, if it has one, cut to a line."""
+    """repr(value) for a message, shortened to 120 characters; the name of its class if repr() fails."""
     try:
         text = repr(value)
     except Exception:
@@ -35,7 +35,7 @@ def shown(value):
 
 
 def _real(what, value, expected):
-    """As a float. A bool is no number of seconds."""
+    """The value as a float. A bool is refused."""
     numeric = hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
     if not numeric or isinstance(value, bool):
         advice = "Convert it with total_seconds()" if hasattr(value, "total_seconds") else ""
@@ -50,12 +50,12 @@ def _real(what, value, expected):
 
 
 def _is_of_time(number):
-    """The clock may be at 1970 where there is no battery for it."""
+    """Whether this is a time of time.time(). A small number never is: without a battery, clocks may start at 1970."""
     return number > FAR and abs(number - time.time()) < _NEAR_NOW
 
 
 def seconds(what, value, *, or_none=False, positive=False, below=None):
-    """As a float, or None. Not negative."""
+    """The value as a float that is not negative, or None."""
     if value is None and or_none:
         return None
     most = f", less than {below:g}" if below is not None else ""
@@ -69,7 +69,7 @@ def seconds(what, value, *, or_none=False, positive=False, below=None):
 
 
 def wait(what, value):
-    """A timeout of a wait, for the interpreter's locks: as a float, or None. A negative one is as 0."""
+    """A timeout for the interpreter's locks, as a float, or None for no limit. A negative timeout becomes 0."""
     if value is None:
         return None
     number = _real(what, value, "a number of seconds, or None")
@@ -77,7 +77,7 @@ def wait(what, value):
 
 
 def deadline(what, value):
-    """As a float, or None; inf is as None. It may have passed already."""
+    """The value as a float, or None; inf means no deadline, as None does. The deadline may have passed already."""
     if value is None:
         return None
     expected = "a time of time.monotonic(), or None"
@@ -94,7 +94,7 @@ def deadline(what, value):
 
 
 def whole(what, value, least, *, or_none=False, below=1 << 31):
-    """An int."""
+    """The value, if it is an int in this range, or None."""
     expected = f"a whole number from {least} to {below - 1}" + ", or None" * or_none
     if value is None and or_none:
         return None
@@ -106,7 +106,7 @@ def whole(what, value, least, *, or_none=False, below=1 << 31):
 
 
 def flag(what, value):
-    """A bool."""
+    """The value, if it is a bool."""
     if not isinstance(value, bool):
         raise error(TypeError, what, "True or False", value)
     return value
@@ -122,7 +122,7 @@ def text(what, value, advice=""):
 
 
 def reason(what, value):
-    """As the library can keep it, or None."""
+    """The reason as the library stores it, or None."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -131,7 +131,7 @@ def reason(what, value):
 
 
 def for_library(value):
-    """Text as the library keeps it, in UTF-8 that ends with a zero: without zeros, and without what has no UTF-8."""
+    """Text as the library stores it, in zero-terminated UTF-8: without zeros, and with '?' for characters that have no UTF-8."""
     if "\0" in value:
         value = value.replace("\0", "")
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
@@ -141,8 +141,9 @@ def for_library(value):
 
 
 def function(what, value, *, result_is_kept=False, advice=None, of_async=None):
-    """A function whose call executes its body: not one that only makes a coroutine or an asynchronous generator. A generator
-    function is one only where its result is kept. `advice`: what else to do than is said here, about those; `of_async` about asynchronous ones."""
+    """The value, if it is a function whose call executes its body. A coroutine function and an asynchronous generator function are
+    refused, and a generator function unless its result is kept. `advice` replaces the advice of the message about a generator
+    function, `of_async` that about an asynchronous function."""
     if not callable(value):
         of_coroutine = "Give asyncio.run as the function and the coroutine as its argument"
         of_result = "Give the function itself, without calling it"
@@ -158,7 +159,7 @@ def function(what, value, *, result_is_kept=False, advice=None, of_async=None):
 
 
 def closing(what, things):
-    """Each has a close() that is no coroutine function, which would close nothing."""
+    """Each object must have a close() method. A coroutine function is refused, since its call would close nothing."""
     for thing in things:
         if not hasattr(thing, "close"):
             raise error(TypeError, what, "an object with a close() method, or a list of such", thing)
@@ -166,7 +167,7 @@ def closing(what, things):
 
 
 def _flags(value):
-    """Of the code that a call of it executes, as far as that is Python's."""
+    """co_flags of the code that a call of `value` executes, or 0 if that is not Python code."""
     while type(value) is not FunctionType:
         if isinstance(value, (MethodType, staticmethod)):
             value = value.__func__
@@ -180,8 +181,8 @@ def _flags(value):
 
 
 def result(name, value):
-    """An error if a child's function has returned a coroutine that was never begun: the function has executed nothing. Nothing
-    can be seen of that before in a lambda or a decorator that calls a coroutine function."""
+    """An error if a child's function has returned a coroutine that was never started, so that nothing was executed; else None.
+    function() can't detect this earlier, in a lambda or a decorator that calls a coroutine function."""
     if value.cr_running or value.cr_suspended or value.cr_frame is None:
         return None
     value.close()
@@ -192,7 +193,7 @@ def result(name, value):
 
 
 def ident(what, thread):
-    """Of a threading.Thread that has been started, or an ident as it is."""
+    """The ident of a threading.Thread that has been started. An ident is returned unchanged."""
     if isinstance(thread, threading.Thread):
         if thread.ident is None:
             raise NotAliveError(f"{what}: {shown(thread)} has not been started. Call start() first")
@@ -206,8 +207,8 @@ def ident(what, thread):
 
 
 def alive(what, thread, look_up):
-    """What `look_up` finds by the ident. An ident is given to a new thread when its own one has ended: if the thread is alive
-    after the look-up, then it was found."""
+    """look_up(ident). A new thread may get the ident of one that has ended, but if `thread` is alive after the look-up, the look-up
+    has found that thread."""
     number = ident(what, thread)
     try:
         found = look_up(number)
@@ -221,12 +222,12 @@ def alive(what, thread, look_up):
 
 
 def thread(what, given):
-    """The number that no other thread has."""
+    """bough's number of the thread, which is never used again for another thread."""
     return alive(what, _with_name(what, given) if isinstance(given, str) else given, _bough.id_of)
 
 
 def _with_name(what, name):
-    """The only thread of this name that is alive."""
+    """The only live thread of this name."""
     found = [thread for thread in list(threading._active.values()) if thread.name == name]
     if not found:
         raise NotAliveError(f"{what}: there is no thread with the name {shown(name)}, or it has ended")
@@ -239,7 +240,7 @@ def _with_name(what, name):
 
 
 def descriptor(what, file):
-    """Of a file that is open, or a descriptor as it is. What the file keeps in its buffer is written."""
+    """The descriptor of an open file, whose buffer is written first. A descriptor is returned unchanged."""
     if isinstance(file, int) and not isinstance(file, bool):
         return file
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A thread of a branch. child_object.c adds it and child.c runs it. Both call the methods that begin with an underscore."""
+"""Children, the threads of a branch. child_add.c adds a child and child.c runs it. Both call methods with an underscore."""
 import os
 import sys
 import threading
@@ -24,10 +24,11 @@ _event_lock = threading.Lock()
 class Child(_bough.Child):
     """A thread of a branch, made by Branch.add().
 
-    name        for messages, the kernel and the tree
+    name        the child's name in messages, in the kernel and in the tree
     outcome     "running", "ok", "error", "interrupted", "not started" or "lost"
-    result()    what the function returned; raises its exception, unless the block has done so, or NoResultError
-    exception   what the function raised, if it failed; reset to None when the block raises that exception, to avoid a
+    result()    returns what the function returned, or raises its exception. Raises NoResultError if there is neither, or if the
+                block has raised the exception
+    exception   the exception of a function that failed; reset to None when the block raises that exception, to avoid a
                 reference cycle: use the caught exception instead
     ident       the thread's ident, as threading.get_ident() returns it; None before the child runs
     """
@@ -36,13 +37,13 @@ class Child(_bough.Child):
     __module__ = "bough"
 
     # Attributes of the C class besides these:
-    #   _handle, _branch     its own handle, once it runs, and its branch's
-    #   _owner, _above       a weak reference to its branch; the child that this was entered in
-    #   _closing, _posted    lists, made when they are asked for
-    #   _process, _native_id in which it was added; of its thread
-    #   _over, _ended        whether it has ended; the Event for those who wait for that
+    #   _handle, _branch     the child's handle, once it runs; its branch's handle
+    #   _owner, _above       a weak reference to its branch; the child that runs the block of its branch
+    #   _closing, _posted    the objects to close; the exceptions that raise_exc() has posted; both created at first use
+    #   _process, _native_id the process in which the child was added; the native id of its thread
+    #   _over, _ended        whether the child has ended; the Event of its end
     #   _result              what the function returned
-    #   _raised_text         of the exception, once the block has raised it
+    #   _raised_text         the text of the exception, once the block has raised it
 
     def __repr__(self):
         return f"<bough.Child {self.name!r}: {self.outcome}{self._details()}>"
@@ -54,7 +55,7 @@ class Child(_bough.Child):
         return f", {_check.shown(error)}" if error is not None else f", {self._raised_text}" if self._raised_text else ""
 
     def _no_result(self):
-        """Raises what result() does then."""
+        """Raise the error of result() for a child that has no result."""
         alive, why = self.is_alive(), self.outcome
         if alive:
             why = "still runs: call join() first, or call result() after the block"
@@ -75,21 +76,21 @@ class Child(_bough.Child):
         return not self._over
 
     def _stays_behind(self):
-        """In a forked process, which has only the thread that forked. Another one may have held the lock of the event."""
+        """Called in a forked process, which has only the thread that forked. Another thread may have held the event's lock."""
         self._ended = None
         if self.outcome == RUNNING:
             self.outcome = LOST
         self._forget()
 
     def join(self, timeout=None):
-        """Wait until the child has ended. Returns whether it has. This is a blocking call and can be interrupted."""
+        """Wait until the child has ended. Returns whether the child has ended. This is a blocking call and can be interrupted."""
         if current_child() is self:
             raise RuntimeError("a child cannot join itself")
         timeout = _check.wait("Child.join() timeout", timeout)
         return not self.is_alive() or self._event().wait(timeout)
 
     def _event(self):
-        """The event is set by the thread that forgets the child (child_object.c). It is made before the child is examined, so no end is missed."""
+        """The thread that forgets the child sets it (child_object.c). It is created before _over is read, so no end is missed."""
         with _event_lock:
             if self._ended is None:
                 self._ended = _Ended()
@@ -98,7 +99,7 @@ class Child(_bough.Child):
         return self._ended
 
     def _when_over(self, callback):
-        """callback(), by the thread that forgets the child, or now. It must not wait."""
+        """Call callback(), which must not block, on the thread that forgets the child, or now if the child has ended."""
         if self.is_alive():
             self._event().call_when_set(callback)
         else:
@@ -111,7 +112,7 @@ class Child(_bough.Child):
             _bough.interrupt_handle(self._handle, reason)
 
     def raise_exc(self, exc):
-        """Raise `exc`, a class or that very instance, in the child. Raises NotAliveError if the child has ended."""
+        """Raise `exc`, an exception class or that very instance, in the child. Raises NotAliveError if the child has ended."""
         self._posted.append(_instance(exc))
         if self.ident is not None:
             self._raise_posted()
@@ -123,7 +124,7 @@ class Child(_bough.Child):
         self.raise_exc(SystemExit)
 
     def _raise_posted(self):
-        """Called by the second of two threads: the poster, or the child when it begins."""
+        """Called by the poster or by the child when it begins, whichever comes second."""
         while self._posted:
             if not _bough.raise_in_handle(self._handle, self._posted.pop(0)):
                 raise NotAliveError(f"{self!r} is not alive")
@@ -145,7 +146,7 @@ class Child(_bough.Child):
             sys.setprofile(threading.getprofile())
 
     def _ends(self, result, exception):
-        """Not well. Returns an error number."""
+        """The end of a child, unless child.c completes it. Returns an error number, or 0 if the child succeeded."""
         left_open = _end_what_is_open()
         if left_open:
             return self._failed(left_open)
@@ -161,7 +162,7 @@ class Child(_bough.Child):
         return self._failed(exception)
 
     def _failed(self, error):
-        """Its function has, or what it had to close."""
+        """The function has failed, or close() of an object, or the child has left a branch open."""
         self.outcome = ERROR
         owner = self._owner()
         add_note(error, f"in child {self.name!r}" + (f" of branch {owner.name!r}" if owner is not None else ""))
@@ -174,7 +175,7 @@ class Child(_bough.Child):
         return EIO
 
     def _end_forked_process(self):
-        """There is no more to this process than the thread that forked."""
+        """The child has forked, and this is the new process: it has no other thread, so it ends with the child."""
         status = 0
         try:
             if isinstance(self.exception, SystemExit):
@@ -190,7 +191,7 @@ class Child(_bough.Child):
         finally:
             os._exit(status & 0xFF)
 
-    # ---- in the thread that adds it, or ends the branch
+    # ---- called by the thread that adds the child, or ends the branch
 
     def _never_started(self):
         self.outcome = NOT_STARTED
@@ -226,15 +227,15 @@ os.register_at_fork(after_in_child=_in_new_process)
 
 
 def _end_what_is_open():
-    """Branches and regions in generators that are suspended somewhere: they end with their thread. A RuntimeError if
-    there were any branches."""
+    """End the branches and regions that suspended generators of this thread have left open. Returns an error if there were any
+    branches, else None."""
     misuse = _open_branches.end_all_of_this_thread()
     _bough.leave_open(0)
     return misuse
 
 
 class _Ended(threading.Event):
-    """It has ended: set once."""
+    """The event of a child's end. It is set once."""
 
     def __init__(self):
         super().__init__()
@@ -248,7 +249,7 @@ class _Ended(threading.Event):
             callback()
 
     def call_when_set(self, callback):
-        """Call callback(): by the thread that sets the event, or now."""
+        """Call callback() on the thread that sets the event, or now if it is set."""
         with _event_lock:
             if not self.is_set():
                 self._callbacks.append(callback)
@@ -257,17 +258,17 @@ class _Ended(threading.Event):
 
 
 class _ChildThread(threading._DummyThread):
-    """So that current_thread(), logging and debuggers know the child, by its name, for as long as it runs."""
+    """Represents a running child in threading, so that current_thread(), logging and debuggers find it and its name."""
 
-    # It is made by child.c, with the attribute _child and no more: what threading.Thread.__init__() makes is made when somebody
-    # asks for it.
+    # child.c creates this object with the attribute _child only. The attributes that threading.Thread.__init__() sets are created
+    # when one of them is first read.
     _initialized = True
 
     def __getattr__(self, name):
         mine = self.__dict__
         if "_made" not in mine and "_child" in mine:
             for made, value in self._attributes().items():
-                mine.setdefault(made, value)  # another thread may be here as well; or the program has set it
+                mine.setdefault(made, value)  # another thread, or the program, may have set it meanwhile
             mine["_made"] = True
         try:
             return mine[name]
@@ -275,7 +276,7 @@ class _ChildThread(threading._DummyThread):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self) from None
 
     def _attributes(self):
-        """As threading._DummyThread has them, for a thread of its own."""
+        """The attributes that threading._DummyThread sets in the thread that it stands for."""
         child = self._child
         made = dict(threading.Thread(name=child.name, daemon=True).__dict__)
         made["_started"].set()
@@ -286,13 +287,13 @@ class _ChildThread(threading._DummyThread):
         return made
 
     def _after_fork(self, new_ident=None):
-        """From 3.13 on: it may become a thread of another class, which makes nothing when asked."""
+        """From 3.13 on this may change the object's class to one that creates no attributes, so they are created here."""
         self._started
         super()._after_fork(new_ident=new_ident)
 
     def _reset_internal_locks(self, is_alive):
-        """After a fork it is the main thread of the new process, and up to 3.12 lacks what threading's end asks of
-        one."""
+        """After a fork this is the main thread of the new process. Up to 3.12 threading's shutdown needs a lock and a class that
+        the object does not have yet."""
         self._started
         super()._reset_internal_locks(is_alive)
         if is_alive and hasattr(self, "_set_tstate_lock"):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The arguments of `python -m bough`: those of the command `bough`, which is executed, but for `run`, whose program runs in this
-interpreter."""
+"""The command line of `python -m bough`. `run` runs its program in this interpreter; with any other arguments the process becomes
+the command `bough`."""
 import os
 import signal
 import sys
@@ -11,7 +11,7 @@ _WRONG = 2  # exit status
 
 
 def main(arguments):
-    """Returns the exit status, if the process does not become the command."""
+    """Returns the exit status, unless the process becomes the command."""
     if arguments[:1] != ["run"]:
         return execute(arguments)
     try:
@@ -27,9 +27,9 @@ def main(arguments):
 
 
 def execute(arguments):
-    """Become the command."""
+    """Replace this process by the command. Returns the exit status if that fails."""
     for name in ("SIGPIPE", "SIGXFSZ"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)  # the interpreter ignores them, and the command would
+        signal.signal(getattr(signal, name), signal.SIG_DFL)  # the command would inherit that the interpreter ignores them
     try:
         os.execv(_HERE, ["bough", *arguments])
     except FileNotFoundError:
@@ -41,7 +41,7 @@ def execute(arguments):
     return 1
 
 
-# ---- run: as cli/run.c has it ------------------------------------------------------------------------------------------
+# ---- the options of run, as in cli/run.c ----------------------------------------------------------------------------------------
 
 USAGE = (
     "usage: python -m bough run [--grace SECONDS] [--dump FILE] [--trace FILE] [--report] SCRIPT [ARGUMENT...]\n"
@@ -51,11 +51,11 @@ USAGE = (
 
 
 class Wrong(Exception):
-    """What is wrong with the arguments."""
+    """The arguments are wrong. The message says what is wrong."""
 
 
 class Options(NamedTuple):
-    """`how`: "script", "-m" or "-c"; `what`: the path, the module or the code."""
+    """`how` is "script", "-m" or "-c", and `what` is the path, the module or the code."""
 
     how: str
     what: str
@@ -68,7 +68,7 @@ class Options(NamedTuple):
 
 
 def _seconds(text):
-    """As BOUGH_GRACE has them."""
+    """The number of seconds, within the limits of BOUGH_GRACE."""
     try:
         number = float(text)
     except ValueError:
@@ -78,11 +78,11 @@ def _seconds(text):
     return number
 
 
-_OPTIONS = {"--grace": _seconds, "--dump": str, "--trace": str, "--report": None, "--help": None}  # None: it takes no value
+_OPTIONS = {"--grace": _seconds, "--dump": str, "--trace": str, "--report": None, "--help": None}  # None: the option takes no value
 
 
 def _long(word, rest):
-    """An option that may be shortened, as getopt_long(3) has it: its name and its value."""
+    """The name and the value of a long option, which may be abbreviated, as getopt_long(3) allows."""
     name, has_value, value = word.partition("=")
     found = [name] if name in _OPTIONS else [option for option in _OPTIONS if option.startswith(name)]
     if len(found) != 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The wait for whichever of several children ends next: of as_completed(), and of map() for a place."""
+"""Waits for the next of several children to end, for as_completed() and for the limit of map()."""
 import collections
 import os
 import threading
@@ -7,7 +7,7 @@ import time
 
 
 class Completed:
-    """Each child that ends appends itself, and releases the semaphore."""
+    """Each child that ends is appended to a deque, and a semaphore is released."""
 
     def __init__(self, children=()):
         self._begin()
@@ -24,11 +24,11 @@ class Completed:
         child._when_over(lambda: (ended.append(child), count.release()))
 
     def __len__(self):
-        """How many next() has not returned yet."""
+        """How many children next() has not returned yet."""
         return len(self._running)
 
     def next(self, until=None):
-        """The next one that has ended, or None: none has until this time of time.monotonic()."""
+        """The next child that has ended, or None if no child ends before `until`, a time of time.monotonic()."""
         if os.getpid() != self._process:
             self._in_new_process()
         left = None if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
@@ -39,7 +39,7 @@ class Completed:
         return child
 
     def _in_new_process(self):
-        """After a fork: those that run are the other process's. One of its threads may have held the semaphore's lock."""
+        """Start again after a fork: running children stay in the parent, where a thread may have held the semaphore's lock."""
         children = dict.fromkeys((*self._ended, *self._running))
         self._begin()
         for child in children:

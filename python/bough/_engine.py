@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the modules for existing engines share: bough.dask, bough.celery, bough.joblib."""
+"""Code that the modules for existing engines share: bough.dask, bough.celery, bough.joblib."""
 import warnings
 from importlib import import_module
 
@@ -11,7 +11,7 @@ __all__ = ["Call", "anywhere", "imported", "warn_unless_tried", "was_stopped"]
 
 
 def imported(module, name, package):
-    """The engine's module, or an ImportError that says what to install. The name is one of the package's: bough.dask is not dask."""
+    """Import the engine's module for the module `name` of this package. An ImportError says what to install."""
     engine = module.partition(".")[0]
     try:
         return import_module(module)
@@ -21,7 +21,7 @@ def imported(module, name, package):
 
 
 def warn_unless_tried(name, engine, version, tried):
-    """`tried` holds beginnings of versions: "5.2.". The module depends on parts of the engine that may change."""
+    """`tried` holds prefixes of versions, such as "5.2.". The module depends on details of the engine that may change."""
     if not str(version).startswith(tried):
         versions = " and ".join(beginning + "x" for beginning in tried)
         warnings.warn(
@@ -32,7 +32,7 @@ def warn_unless_tried(name, engine, version, tried):
 
 
 def anywhere(function, args, kwargs):
-    """Call it with asynchronous delivery: an interrupt also ends a computation in Python."""
+    """Call the function with asynchronous delivery: an interrupt also ends a computation in Python."""
     before = _bough.set_asynchronous(True)
     try:
         return function(*args, **kwargs)

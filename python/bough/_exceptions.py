@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The exceptions that users see, and what is asked of an exception. This file imports no other of the package."""
-from threading import ThreadError  # which is RuntimeError
+"""The exceptions that users see, and functions that examine exceptions. This file imports no other Python file of the package."""
+from threading import ThreadError  # an alias of RuntimeError
 
 from bough import _bough
 
@@ -42,15 +42,15 @@ _bough.register(ThreadExit)
 
 
 class NotAliveError(ThreadError, ValueError):
-    """The target of a post has ended, or has not been started. A threading.ThreadError and a ValueError."""
+    """The target of a post has ended, or has not been started. This is a threading.ThreadError and a ValueError."""
 
 
 NotAliveError.__module__ = "bough"
 
 
 class NoResultError(RuntimeError):
-    """A child has no result: it still runs, was interrupted or was not started; or it has failed, and its block has raised the
-    exception."""
+    """A child has no result: it still runs, was interrupted, was not started or is lost; or it has failed, and its block has raised
+    the exception."""
 
 
 NoResultError.__module__ = "bough"
@@ -66,7 +66,7 @@ class MultipleError(BaseExceptionGroup):
         return super().__new__(cls, message, errors)
 
     def derive(self, errors):
-        """For split() and subgroup()."""
+        """split() and subgroup() call this."""
         return MultipleError(self.message, errors)
 
     def __reduce__(self):
@@ -87,21 +87,21 @@ for _class in (MultipleError, _MultipleExceptions):
 
 
 def is_a_stop(error):
-    """An interrupt, or terminate(): the child was stopped, it has not failed."""
+    """Whether an interrupt or terminate() has raised this exception: then the child was stopped and has not failed."""
     if isinstance(error, ThreadExit):
         return True
     return isinstance(error, SystemExit) and getattr(error, "_bough_terminates", False)
 
 
 def consists_of(error, test):
-    """Whether `test` holds for it, or for all there is in it."""
+    """Whether test() is true for the exception or, if it is a group, for all exceptions in the group."""
     if isinstance(error, BaseExceptionGroup):
         return all(consists_of(inner, test) for inner in error.exceptions)
     return test(error)
 
 
 def leaves_of(error):
-    """The exception itself, or all that are in the group."""
+    """The exception or, if it is a group, all exceptions in the group and in its subgroups."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves_of(inner)
@@ -110,7 +110,7 @@ def leaves_of(error):
 
 
 def raise_as_it_is(error):
-    """With the context that it has: not the interrupt's, which is taken care of here."""
+    """Keep the exception's context: `raise` would set it to the interrupt, which the caller has handled."""
     context = error.__context__
     try:
         raise error
@@ -120,7 +120,7 @@ def raise_as_it_is(error):
 
 
 def add_note(error, note):
-    """Once: an instance may be raised by several children. An exception may refuse notes."""
+    """Add a note once: several children may raise the same instance. An exception may refuse notes."""
     try:
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
@@ -129,7 +129,7 @@ def add_note(error, note):
 
 
 def in_a_line(error):
-    """For the library's own tree of errors, which the command `bough` shows."""
+    """The exception as a line of text, for the library's tree of errors, which the command `bough` shows."""
     try:
         text = f"{type(error).__name__}: {error}"
         return text[:200].replace("\0", "").encode("utf-8", "replace").decode()
