@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""An executor whose running calls can be cancelled (rule 45), without a change to any other pool.
+"""An executor whose running calls can be cancelled (rule 45). It changes no other pool.
 
-It is concurrent.futures' own: what differs is the work item, a Call, which runs its function in a branch of its own (pool_call.c), and
-the class of its futures.
+It derives from the executor of concurrent.futures. Its work item is a Call, which runs its function in a separate branch
+(pool_call.c), and its futures have another class.
 """
 import concurrent.futures
 import threading
@@ -19,12 +19,12 @@ __all__ = ["Future", "ThreadPoolExecutor"]
 
 @without_frames
 class Future(_bough.Future, concurrent.futures.Future):
-    """A concurrent.futures.Future whose cancel() reaches a call that runs."""
+    """A concurrent.futures.Future whose cancel() also interrupts a running call."""
 
     def cancel(self):
-        """Cancel the call. One that waits is dropped; one that runs is interrupted. Returns False if the call has ended.
+        """Cancel the call: a waiting call is dropped, a running call is interrupted. Returns False if the call has ended.
 
-        True says that the call was asked to stop. If the call ends by that, or by another interrupt, the future is
+        True means that the call was asked to stop. If this or another interrupt ends the call, the future is
         cancelled; if the call catches the interrupt and returns, the future has its result.
         """
         if super().cancel():
@@ -36,7 +36,7 @@ class Future(_bough.Future, concurrent.futures.Future):
 Future.__module__ = "bough"
 _bough.future_is(Future)
 if vars(concurrent.futures.Future()).keys() != {"_condition", "_state", "_result", "_exception", "_waiters", "_done_callbacks"}:
-    Future.__init__ = concurrent.futures.Future.__init__  # of a later Python: it has more to set
+    Future.__init__ = concurrent.futures.Future.__init__  # a later Python's, which sets more attributes
 
 
 def checked_function(fn):
@@ -45,7 +45,7 @@ def checked_function(fn):
 
 @without_frames
 class _Submits(concurrent.futures.Executor):
-    """What options() returns."""
+    """The executor that options() returns."""
 
     def __init__(self, executor, timeout, name):
         self._executor, self._options = executor, {"timeout": timeout, "name": name}
@@ -65,7 +65,7 @@ class _Submits(concurrent.futures.Executor):
         self._executor.shutdown(wait, **how)
 
 
-# The standard executor's message comes first: programs compare it.
+# The message begins with that of the standard executor, which programs compare.
 _LATE = "cannot schedule new futures after shutdown. Call submit() before shutdown() and inside the with block, or make another executor"
 
 
@@ -76,7 +76,7 @@ def _checked_arguments(max_workers, initializer, initargs):
             enough = max_workers > 0
         except TypeError:
             raise _check.error(TypeError, what, expected, max_workers) from None
-        if not enough:  # the standard executor's message, with what was got
+        if not enough:  # the standard executor's message, with the value
             raise ValueError(f"max_workers must be greater than 0, got {max_workers}. Leave it out for a number that suits the machine")
     if initializer is not None:
         _check.function("ThreadPoolExecutor() initializer", initializer)
@@ -111,7 +111,7 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
         self._running = set()
 
     def _put(self, call):
-        """The end of submit(), where a thread may have to be started or the pool accepts no more calls."""
+        """The last step of submit(), if a thread may have to be started or the pool accepts no more calls."""
         with self._shutdown_lock, _thread._global_shutdown_lock:
             if self._broken:
                 raise getattr(self, "BROKEN", _thread.BrokenThreadPool)(self._broken)
@@ -136,16 +136,15 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
 
             pool.options(timeout=2, name="save").submit(save, path, timeout=5)
 
-        timeout  seconds from the moment at which the call begins; after them the call is interrupted, and its future has a
-                 TimeoutError
-        name     of the thread while it runs the call: in log records, in `bough tree`, for interrupt()
+        timeout  seconds from the start of the call; then the call is interrupted, and its future fails with TimeoutError
+        name     the thread's name while it runs the call: in log records, in `bough tree`, for interrupt()
         """
         return _Submits(self, **_checked_options(timeout, name))
 
     def shutdown(self, wait=True, *, cancel_futures=False, grace=None):
-        """Refuse new calls. With `wait`, return when all threads of the pool have ended. With `cancel_futures` the calls that wait
-        are cancelled; those that run go on, unless `grace` is given: that many seconds later, at once for 0, they are
-        interrupted. Without `wait` a thread keeps that time; if none can be started, they are interrupted at once."""
+        """Refuse new calls. With `wait`, return when all threads of the pool have ended. `cancel_futures` cancels the waiting
+        calls. Running calls go on, unless `grace` is given: they are interrupted after that many seconds, at once for 0.
+        Without `wait` another thread waits for that time; if it can't be started, running calls are interrupted at once."""
         grace = _check.seconds("shutdown() grace", grace, or_none=True, below=threading.TIMEOUT_MAX)
         if grace is not None and not cancel_futures:
             raise ValueError(
@@ -167,8 +166,8 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
     def _stop_later(self, grace):
         try:
             threading.Thread(target=self._stop_after, args=(grace,), name="bough-shutdown", daemon=True).start()
-        except (RuntimeError, MemoryError):  # no threads are left, or the interpreter ends (from 3.12 on)
-            self._stop()  # late is never: no other thread knows of the grace
+        except (RuntimeError, MemoryError):  # too many threads, or the interpreter is shutting down (from 3.12 on)
+            self._stop()  # now, since no thread will do it when the time is over
 
     def _stop_after(self, grace):
         until = time.monotonic() + grace
@@ -190,8 +189,8 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
         return False
 
     def _stop_by(self, error):
-        """What the block left by, or what came while its end waited. That calls nobody waits for go on would be a surprise: the
-        end waits until they have stopped. Each Ctrl-C is passed on, so that the second begins the exit and the third kills."""
+        """Stop all calls and wait until they have ended, so that no call outlives the block. `error` left the block, or came while
+        the block's end waited. Each Ctrl-C is passed on, so that the second begins the exit and the third kills the process."""
         from bough import _signals
 
         super().shutdown(wait=False, cancel_futures=True)

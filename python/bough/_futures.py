@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What threads that take part need of concurrent.futures and multiprocessing.pool. The pools stay as they are: _pools.py changes them.
+"""Changes to concurrent.futures and multiprocessing.pool for threads that have opted in. _pools.py changes the pools' calls.
 
-A thread that takes part may give a result to a future, or wait for one. And an exception that is posted to a pool's worker does not
-come in while the worker waits for work.
+A thread that has opted in may set a future's result or wait for it, and an interrupt must not break the future's state. An
+exception that is posted to a pool's worker is not raised while the worker waits for work.
 """
 from bough import _own, _replace
 
@@ -12,7 +12,7 @@ def _base(module):
     _replace.never_interrupt(
         module,
         "Future.add_done_callback Future.cancel Future.set_exception Future.set_result "
-        "Future.set_running_or_notify_cancel _AcquireFutures.__enter__",  # which would keep the locks that it has
+        "Future.set_running_or_notify_cancel _AcquireFutures.__enter__",  # which would keep the locks that it has acquired
     )
     future = module.Future
     for method in future.set_running_or_notify_cancel, future.set_result, future.set_exception:

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Green threads in place of threading's: the monkey patches of gevent and eventlet, which bough refuses.
+"""Refuses the monkey patches of gevent and eventlet, which replace threading's threads by green threads.
 
-After such a patch a lock, a socket and the start of a thread belong to a scheduler that is written in Python. Its threads share
-one thread of the system, so that an interrupt of that thread would reach whichever of them runs. bough refuses to opt in then; and
+After such a patch locks, sockets and the start of threads belong to a scheduler that is written in Python. Its green threads share
+one system thread, so an interrupt of that thread would hit the green thread that happens to run. bough then refuses to opt in; and
 while bough is opted in, it refuses the patch.
 """
 import sys
 
 from bough import _bough, _replace
 
-# What gevent may patch: no thread, no lock and no blocking call is in these modules.
+# Modules that gevent may patch: they contain no threads, no locks and no blocking calls.
 _HARMLESS = {"builtins", "contextvars", "logging", "signal", "sys", "_threading_local"}
 
 
 def _patches():
-    """(library, modules) that are patched."""
+    """Pairs (library, modules that it has patched)."""
     gevent = sys.modules.get("gevent.monkey")
     if gevent is not None and gevent.saved:
         yield "gevent", {name for name in gevent.saved if not name.startswith("_gevent")} - _HARMLESS
@@ -24,12 +24,12 @@ def _patches():
 
 
 def refuse_patches():
-    """RuntimeError if there is one."""
+    """Raise RuntimeError if a library has patched a module."""
     for library, modules in _patches():
         if modules:
             raise RuntimeError(
-                f"bough can't be used with {library}'s monkey patch, which has replaced {', '.join(sorted(modules))}: its threads "
-                f"are no threads of the system and can't be interrupted one by one. Start the bough threads in a process "
+                f"bough can't be used with {library}'s monkey patch, which has replaced {', '.join(sorted(modules))}: its green "
+                f"threads are not system threads and can't be interrupted one by one. Start the bough threads in a process "
                 f"without the patch, or stop green threads by {library}'s kill()"
             )
 
@@ -46,12 +46,12 @@ def _refuse_patch(library):
 
 
 def _watch_gevent(events):
-    """gevent.events: what is raised by a subscriber comes out of gevent.monkey.patch_all()."""
+    """gevent.events: an exception that a subscriber raises leaves gevent.monkey.patch_all()."""
 
     def before_patch(event):
         name = getattr(event, "module_name", None)
         if isinstance(event, events.GeventWillPatchEvent) and name not in _HARMLESS:
-            # patch_all() has noted that it was called, and would do nothing the next time.
+            # patch_all() has recorded this call, and would do nothing the next time.
             sys.modules["gevent.monkey"].saved.pop("_gevent_saved_patch_all_module_settings", None)
             _refuse_patch("gevent")
 
@@ -60,7 +60,7 @@ def _watch_gevent(events):
 
 
 def _watch_eventlet(patcher):
-    """eventlet.patcher; its function may have a second name already."""
+    """eventlet.patcher. The package eventlet may have imported the function already."""
 
     def new(original):
         def monkey_patch(**on):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Records of the logging module: what is posted, delivered and over, the ladder's steps, failures.
+"""Logs to the logging module: interrupts that are posted, delivered and over, the ladder's steps, failures.
 
       a post, a step    a helper of the library --+
                                                   +--> a queue --> the thread bough-log --> Logger.handle()
       a failure         the thread that fails  ---+
 
-Nobody waits for the queue, and no record is made by a thread that it is about, in a signal handler or with a lock of bough's. A handler
-that hangs stops the log alone; what finds no room then is counted, and so is what is above the rate.
+No thread waits for the queue, and no record is made by the thread that the record is about, in a signal handler or while a lock of
+bough is held. A handler that hangs stops only the log; events that find no room then are counted, as are those above the rate.
 """
 import atexit
 import logging
@@ -22,35 +22,35 @@ from bough._own import without_frames
 
 __all__ = ["log_to"]
 
-ROOM = 1000  # events that wait for the thread
-AT_THE_END = 2.0  # seconds that the end of the interpreter waits for it
+ROOM = 1000  # most events that wait for the log's thread
+AT_THE_END = 2.0  # seconds that the end of the interpreter waits for the log
 AT_A_FORK = 1.0  # seconds that a fork waits for a handler
 STATUS = ("posted", "delivered", "cleared", "ended", "lost")  # enum bough_post_status
 
-# The extra fields of each record, each with the prefix bough_.
+# The extra fields of each record; their names have the prefix bough_.
 FIELDS = ("event", "thread", "branch", "kind", "reason", "cause", "rung", "place", "source", "signo", "count", "age", "suppressed")
 
 
 class _Event:
-    """What becomes a record."""
+    """An event that becomes a record."""
 
     def __init__(self, event, level, text, error=None, **fields):
         self.event, self.level, self.text, self.error, self.fields = event, level, text, error, fields
         self.at = time.time()
 
 
-# ---- what happens, in words -----------------------------------------------------------------------------------------
+# ---- events, and their texts -----------------------------------------------------------------------------------------
 
 
 def _names(target, name, branch):
-    """(the thread's name, the branch's), of the target of an interrupt; None: it is none, or has no name."""
+    """(thread's name, branch's name) of an interrupt's target. None: the target is no thread, or no branch, or has no name."""
     if target == _bough.root():
         return None, None
     return (None, name or None) if target >> 63 else (name or None, branch or None)
 
 
 def _target(target, name, branch):
-    """In a message."""
+    """The target, as a message names it."""
     if target == _bough.root():
         return "all threads"
     if target >> 63:
@@ -123,14 +123,14 @@ def _of_failure(thread, branch, error):
 
 
 class _Rate:
-    """Of one sort of event: how many in this second, and how many were left out."""
+    """For one sort of event: how many came in the current second, and how many were left out."""
 
     def __init__(self):
         self.since, self.count, self.left_out, self.level = 0.0, 0, 0, 0
 
 
 class _Log:
-    """Where records go to, from one log_to() to the next."""
+    """The destination of records, from one log_to() to the next, with the queue and its thread."""
 
     def __init__(self, logger, level, rate):
         self.logger, self.level, self.rate = logger, level, rate
@@ -138,12 +138,12 @@ class _Log:
         self._fresh()
 
     def _fresh(self):
-        self.queue, self.dropped = SimpleQueue(), SimpleQueue()  # of numbers; their put() never waits
+        self.queue, self.dropped = SimpleQueue(), SimpleQueue()  # of events; of counts. put() never blocks
         self.starting, self.is_done = allocate_lock(), allocate_lock()
-        self.writing = RLock()  # held while the handlers write a record; a handler may fork
-        self.forking, self.hangs = None, False  # the thread that holds `writing` for a fork; whether a fork has waited in vain
+        self.writing = RLock()  # held while handlers write a record; reentrant, since a handler may fork
+        self.forking, self.hangs = None, False  # the thread that holds `writing` for a fork; whether its wait has timed out
 
-    # ---- by any thread
+    # ---- called by any thread
 
     def put(self, event, lost=0):
         if lost:
@@ -158,15 +158,15 @@ class _Log:
             self._start()
 
     def _start(self):
-        """Without a thread the record waits: for the next one, which tries again, or for stop()."""
+        """If no thread can be started, the record stays in the queue; the next record tries again, or stop() writes both."""
         self.is_done.acquire(False)
         try:
             start_new_thread(self._serve, (self.queue,))
-        except (RuntimeError, MemoryError):  # no threads are left, or the interpreter ends (from 3.12 on)
+        except (RuntimeError, MemoryError):  # too many threads, or the interpreter is shutting down (from 3.12 on)
             self.starting.release()
 
     def stop(self, seconds):
-        """What waits is written first, if that takes no longer; by this thread, if the log has none. Whether it was written."""
+        """Write all records: by the log's thread, within `seconds`, or here if it has none. Returns whether they are written."""
         self.queue.put(None)
         if self.starting.acquire(False):
             self._write_all(self.queue)
@@ -174,7 +174,7 @@ class _Log:
         return self.is_done.acquire(True, seconds)
 
     def fork_begins(self):
-        """The locks of handlers and streams that the log's thread holds would stay locked in the forked process."""
+        """Wait until the log's thread holds no locks of handlers and streams: they would stay locked in the forked process."""
         if self.writing.acquire(True, 0 if self.hangs else AT_A_FORK):
             self.forking = get_ident()
         else:
@@ -185,7 +185,7 @@ class _Log:
             self.forking = None
             self.writing.release()
 
-    # ---- by its thread
+    # ---- called by the log's thread
 
     def _serve(self, queue):
         _bough.be_log_thread()
@@ -194,10 +194,10 @@ class _Log:
         self.is_done.release()
 
     def _write_all(self, queue):
-        """Until stop()."""
+        """Write records until stop() is called."""
         while True:
             try:
-                event = queue.get(timeout=1.0 if self._owes() else None)
+                event = queue.get(timeout=1.0 if self._has_suppressed() else None)
             except Empty:
                 self._write_suppressed(time.monotonic())
                 continue
@@ -206,7 +206,7 @@ class _Log:
             self._write(event)
         self._write_suppressed(float("inf"))
 
-    def _owes(self):
+    def _has_suppressed(self):
         return any(rate.left_out for rate in self.rates.values()) or not self.dropped.empty()
 
     def _write(self, event):
@@ -222,7 +222,7 @@ class _Log:
             self._emit(event)
 
     def _write_suppressed(self, now):
-        """Write how many records were left out until a second ago."""
+        """Write how many records were left out in seconds that are over, and how many events found no room."""
         for name, rate in self.rates.items():
             if rate.left_out and now - rate.since >= 1.0:
                 n, rate.left_out = rate.left_out, 0
@@ -239,7 +239,7 @@ class _Log:
         try:
             with self.writing:
                 self._handle(event)
-        except BaseException:  # of a handler or a filter: the next record may be written
+        except BaseException:  # a handler or a filter has failed; it may succeed for the next record
             if logging.raiseExceptions and sys.stderr is not None:
                 sys.excepthook(*sys.exc_info())
         self.hangs = False
@@ -255,7 +255,7 @@ class _Log:
         logger.handle(record)
 
 
-# ---- from the callbacks ------------------------------------------------------------------------------------------------
+# ---- the callbacks, and log_to() ------------------------------------------------------------------------------------------------
 
 _log = None
 
@@ -283,13 +283,13 @@ def log_to(logger="bough", level=logging.INFO, *, rate=20):
     """Log what bough does, as records of the logging module: interrupts posted (INFO), delivered and over (DEBUG), the ladder's steps
     (WARNING; overdue ERROR; exit and kill CRITICAL), failures of children, branches and threads (WARNING, with the traceback).
 
-    logger  a logging.Logger or its name; None ends it
-    level   records below it are not made
-    rate    how many records of one sort are written in a second. How many more there were is the next one's text
+    logger  a logging.Logger or its name; None ends the log
+    level   records below this level are not made
+    rate    how many records of one sort are written in a second. A further record says how many were left out
 
-    A thread of bough's writes the records, and nothing waits for it: a handler that hangs stops the log, and nothing else. Each record
+    A thread of bough writes the records, and no other thread waits for it: a handler that hangs stops only the log. Each record
     has the fields bough_event, bough_thread, bough_branch, bough_kind, bough_reason, bough_cause, bough_rung, bough_place, bough_source,
-    bough_signo, bough_count, bough_age and bough_suppressed, of which those are None that it does not have.
+    bough_signo, bough_count, bough_age and bough_suppressed, which are None where they do not apply.
     """
     global _log
     if isinstance(logger, str):
@@ -302,7 +302,7 @@ def log_to(logger="bough", level=logging.INFO, *, rate=20):
         return
     ladder._opt_in()
     atexit.unregister(_interpreter_ends)
-    atexit.register(_interpreter_ends)  # the last one that is registered is the first one that runs
+    atexit.register(_interpreter_ends)  # atexit runs the function first that was registered last
     _log = _Log(logger, level, rate)
     _watch.on_failure = _failure
     ladder._watch("log", _transition)
@@ -311,7 +311,7 @@ def log_to(logger="bough", level=logging.INFO, *, rate=20):
 
 
 def _end():
-    """What has happened is written, if that takes no longer. Returns how many records are not."""
+    """End the log; wait AT_THE_END seconds until all records are written. Returns how many are not."""
     global _log
     if _log is None:
         return 0
@@ -332,7 +332,7 @@ def _level(level):
 
 
 def _interpreter_ends():
-    """Before logging's shutdown and before the package's end, from which on no callback is called: both were registered earlier."""
+    """Runs before logging's shutdown and before the package's end, which stops the callbacks: both were registered earlier."""
     n = _end()
     if n:
         _shut_others_down()
@@ -341,13 +341,13 @@ def _interpreter_ends():
 
 
 def _shut_others_down():
-    """What logging does at the end, but for the handler that hangs: it has its lock, and the interpreter would not end."""
+    """Do what logging does at the end, except for a handler that hangs: it holds its lock, so logging would wait forever."""
     free = []
     for reference in logging._handlerList[:]:
         handler = reference()
         if handler is not None and (handler.lock is None or handler.lock.acquire(blocking=False)):
             free.append(reference)
-    logging._handlerList.clear()  # of logging's function, which CPython 3.15 does not unregister any more by now
+    logging._handlerList.clear()  # for logging's exit function, which CPython 3.15 can't unregister at this time
     logging.shutdown(free)
 
 
@@ -362,7 +362,7 @@ def _fork_ends():
 
 
 def _in_new_process():
-    """It has no thread yet; what waits is the parent's."""
+    """The new process has no log thread yet, and the waiting events are the parent's."""
     if _log is not None:
         _log._fresh()
 

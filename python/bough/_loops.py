@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Event loops: a loop that runs in a thread that is interrupted ends by its own means.
+"""Event loops: an interrupt of the thread in which a loop runs ends the loop by the loop's documented means.
 
-The C code of a loop ignores a call that has failed, or aborts if the call fails in a way that it does not know. So the loop is
-given one descriptor more to wait for: the thread's, which is readable while an interrupt is due for the thread. Then the
-loop's own code calls back, in the loop's own thread; the loop is asked to stop, as its documentation says; and when its run()
-has returned, the interrupt's exception is raised there. What the loop does at its end is done: asyncio.run() cancels the tasks
-and lets them clean up.
+The C code of a loop ignores a failed call, or aborts if the call fails with an error that it does not expect. So the loop waits
+for one more descriptor: the thread's, which is readable while an interrupt is due for the thread. The loop then calls back on its
+thread, and the callback asks the loop to stop, as the loop's documentation says. When run() has returned, the interrupt's
+exception is raised there. So the loop's usual cleanup is done: asyncio.run() cancels the tasks and lets them clean up.
 
-An interrupt that has ended the loop does not end it again while the loop cleans up, for the grace of a blocking call (rule 22).
+An interrupt that has ended the loop is suppressed while the loop cleans up, for the grace period of a blocking call (rule 22).
 
-How each library's loop is given a descriptor and asked to stop is all that differs.
+The libraries differ only in how their loops get a descriptor and how they are asked to stop.
 """
 import threading
 from collections.abc import Coroutine
@@ -19,19 +18,19 @@ from weakref import WeakSet
 from bough import _bough, _replace
 from bough._exceptions import ThreadExit, consists_of, is_a_stop
 
-LOOK_AGAIN = 0.05  # seconds: after which a critical section, say, may be over
+LOOK_AGAIN = 0.05  # seconds after which an interrupt that was not admitted is tried again: a critical section may be over
 
 
 class _Run:
-    """One run of a loop. `stop()` asks the loop to end; it is called in the loop's own thread."""
+    """One run of a loop. `stop()` asks the loop to end; it is called on the loop's thread."""
 
     def __init__(self, stop):
         self.stop, self.error, self.over = stop, None, False
         self.fd = _bough.event_fd()
 
     def look(self):
-        """The descriptor is readable. Returns whether to watch it again in LOOK_AGAIN seconds: the thread admits no interrupt now,
-        or the interrupt has been raised already, or was cleared meanwhile."""
+        """Called when the descriptor is readable. Returns whether to watch it again in LOOK_AGAIN seconds, because the thread
+        admits no interrupt now, or the interrupt has been raised already or was cleared meanwhile."""
         if self.over or self.error is not None:
             return False
         error = _take_due()
@@ -40,7 +39,7 @@ class _Run:
             self.stop()
             calls = [getattr(call, "call", call) for call in list(_tls.calls)]
             for call in calls:
-                call.asked = ASKED  # before a worker that is interrupted takes it
+                call.asked = ASKED  # all calls first: an interrupted worker takes the next one
             for call in calls:
                 call.interrupt(ASKED)
         return error is None
@@ -57,25 +56,25 @@ class _Run:
             return
         if value is None:
             raise error
-        _bough.rearm(error)  # the loop has ended by another exception
+        _bough.rearm(error)  # another exception has ended the loop, so the interrupt is due again
 
 
 ASKED = "its event loop was interrupted"
 
 
 class _Tls(threading.local):
-    runs = 0  # of loops, one inside the other
+    runs = 0  # the number of nested runs of loops
 
     def __init__(self):
-        self.calls = WeakSet()  # _Calls, and Calls, of this thread's loops, until they have returned
+        self.calls = WeakSet()  # the _Call and Call objects of this thread's loops, until these calls have returned
 
 
 _tls = _Tls()
 
 
 class _Call:
-    """A call in another thread that a loop waits for, also when the task that has asked for it is cancelled. It takes part, and ends
-    by `cancelled`, an exception, when its loop is interrupted."""
+    """A call on another thread that a loop waits for, even if the task that requested it is cancelled. The call can be interrupted;
+    if its loop is interrupted, it ends with the exception `cancelled`."""
 
     def __init__(self, function, args=(), cancelled=None):
         self.call, self.cancelled = _bough.Call(function, args, {}), cancelled
@@ -95,23 +94,23 @@ _never.acquire()
 
 
 def _take_due():
-    """The interrupt's exception, if it is due and was not raised in this thread for a grace. Then a blocking call meets it, too:
-    such calls are not interrupted again for a grace (rule 22), so that the loop's cleanup can wait."""
+    """The exception of an interrupt that is due and was not raised in this thread for a grace period, or None. The interrupt then
+    ends a blocking call, too: this suppresses it for a grace period (rule 22), so that the loop's cleanup can block."""
     error = _bough.take_due()
     if isinstance(error, ThreadExit):
         try:
             _never.acquire(True, 0.001)
         except ThreadExit:
-            pass  # the same one
-        except BaseException as other:  # of raise_exc(), posted meanwhile: further in, so it came first
+            pass  # the same interrupt
+        except BaseException as other:  # raise_exc() has posted it meanwhile, for this thread alone, so it came first
             if not _bough.leave_due(other):
                 raise
     return error
 
 
 def _polls(original):
-    """For a poll() in Python code whose caller does not expect an exception; its last argument is the time to wait. What is ready,
-    such as the descriptor, is returned instead: without waiting, because a wait would end by the interrupt again."""
+    """Wrap a poll() of Python code whose caller does not expect an exception; its last argument is the time to wait. If an
+    interrupt ends the poll, it is repeated with the time 0, since a wait would be interrupted again, and returns what is ready."""
 
     @wraps(original)
     def poll(*args):
@@ -126,7 +125,7 @@ def _polls(original):
 
 
 def _replace_if_there(owner, name, new):
-    """Another version of the library may have no such attribute: then its loops are as they were."""
+    """Replace an attribute that this version of the library has. Without the attribute its loops stay unchanged."""
     if hasattr(owner, name):
         _replace.replace(owner, name, new)
 
@@ -135,7 +134,7 @@ def _replace_if_there(owner, name, new):
 
 
 def _asyncio(owner):
-    """A class of loops."""
+    """`owner` is the name of a class of loops."""
 
     def new(original):
         @wraps(original)
@@ -160,7 +159,7 @@ def _asyncio(owner):
 
 
 def _in_executor(original):
-    """An executor that keeps to threads, of this interpreter, gets a _Call."""
+    """Pass a _Call to an executor that runs calls on threads of this interpreter."""
 
     @wraps(original)
     def run_in_executor(self, executor, func, *args):
@@ -178,7 +177,7 @@ def _in_executor(original):
 
 
 def _is_of_threads(executor):
-    """None stands for the one that a loop makes."""
+    """None stands for the executor that a loop creates."""
     if executor is None:
         return True
     from concurrent.futures import ThreadPoolExecutor
@@ -194,7 +193,7 @@ class _Reader:
         try:
             loop.add_reader(run.fd, self.ready)
         except NotImplementedError:
-            pass  # the loop has no descriptors
+            pass  # the loop can't watch descriptors
 
     def ready(self):
         self.loop.remove_reader(self.run.fd)
@@ -287,7 +286,7 @@ def _trio(module):
             await sleep(LOOK_AGAIN)
 
     async def cancelled():
-        """A Cancelled, which only trio can make."""
+        """A Cancelled exception, which only trio can create."""
         from trio import Cancelled, CancelScope, lowlevel
 
         with CancelScope() as scope:
@@ -307,11 +306,11 @@ def _trio(module):
             return await coroutine
 
     def with_scope(async_fn):
-        """What is no async function is for trio to refuse."""
+        """Anything but an async function is left to trio, which refuses it."""
         if not callable(async_fn):
             return async_fn
 
-        @wraps(getattr(async_fn, "func", async_fn))  # trio names the task after it
+        @wraps(getattr(async_fn, "func", async_fn))  # trio names the task after the function
         def main(*args):
             coroutine = async_fn(*args)
             return in_scope(coroutine) if isinstance(coroutine, Coroutine) else coroutine
@@ -369,7 +368,7 @@ def _twisted(module):
         return mainLoop
 
     def calls(original):
-        """Functions of the program, before its main loop."""
+        """Functions of the application that the reactor calls before its main loop."""
 
         @wraps(original)
         def startRunning(self, *args, **kwargs):
@@ -389,7 +388,7 @@ def _twisted(module):
 
 
 def _twisted_failures(module):
-    """twisted.python.failure: the reactor logs whatever is raised by the functions that it calls, and goes on."""
+    """twisted.python.failure: the reactor logs an exception of a function that it calls and goes on, so the interrupt stays due."""
 
     def made(failure, *args, **kwargs):
         if _tls.runs and isinstance(failure.value, BaseException):
@@ -423,7 +422,7 @@ class _TwistedReader:
 
 
 def _gevent(module):
-    """gevent.hub: a thread's hub raises in the thread's main greenlet, as it does a KeyboardInterrupt."""
+    """gevent.hub: a thread's hub raises the exception in the thread's main greenlet, as it does a KeyboardInterrupt."""
 
     def new(original):
         @wraps(original)
@@ -438,7 +437,7 @@ def _gevent(module):
 
 
 class _GeventWatch:
-    """For as long as the hub lives."""
+    """Watches the descriptor as long as the hub exists."""
 
     def __init__(self, hub):
         self.hub = hub

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The branches that the calling thread has open, which end with it. They call methods of Branch, and need no more of it."""
+"""Ends the branches that the calling thread has left open, when the thread ends. Only methods of Branch are needed for that."""
 from _warnings import warn
 
 from bough import _bough
@@ -10,7 +10,7 @@ MAIN_ENDED = "was still open when main ended"
 
 
 def end_all_of_this_thread():
-    """At a child's end, of those that it has left open in generators. An exception to fail with, or None."""
+    """Called at a child's end for branches that it has left open in generators. Returns the child's exception, or None."""
     opened = _bough.branches_in(None)
     if not opened:
         return None
@@ -19,7 +19,7 @@ def end_all_of_this_thread():
 
 
 def end_with_main():
-    """By main, when it ends. A block that is suspended in a generator is closed later, and has nothing to say then."""
+    """Called by main when it ends. A block that is suspended in a generator is closed later, and then raises nothing."""
     for opened in _bough.branches_in(None):
         if opened._is_open and not opened._is_inherited:
             opened._ended_with_main = True

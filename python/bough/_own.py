@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which code is the package's own, and which functions of other modules wait for work."""
+"""Which files belong to the package, and which functions of other modules wait for work."""
 from types import FunctionType
 
 from bough import _bough
@@ -12,20 +12,20 @@ _FILES = (
     *("anyio", "celery", "dask", "joblib", "ladder", "trio"),
 )
 
-# No exception comes into these files asynchronously: each of their steps is completed.
+# No asynchronous exception is raised in code of these files, so each of their steps is completed.
 OWN = frozenset(__file__.replace("_own", name) for name in _FILES)
-HIDDEN = __file__.removesuffix("_own.py")  # tracebacks do not show frames of files that begin with this
-ITEMS = __file__.replace("_own", "_pools")  # calls the work items of other modules' pools
+HIDDEN = __file__.removesuffix("_own.py")  # tracebacks show no frames of files whose names begin with this
+ITEMS = __file__.replace("_own", "_pools")  # this file calls the work items of other modules' pools
 
-kept_out = set()  # further files like these, of a framework that runs under bough: _pytest.py
-workers = set()  # code of functions that wait for work or report its result, and would end by an exception
-loops = set()  # of these, the code that takes a pool's calls from its queue
-items = set()  # code of functions that call a work item and keep its exception, whatever that is
+kept_out = set()  # further files like those in OWN, of a test framework: _pytest.py adds them
+workers = set()  # code of functions that wait for work or report its result; an exception would end them
+loops = set()  # of `workers`, the code that takes a pool's calls from its queue
+items = set()  # code of functions that call a work item and catch any exception of it
 
 
 def without_frames(thing):
-    """A decorator for a function, or for the public methods and properties of a class: none of their frames is in the traceback of
-    what they raise, and an error for arguments that do not fit shows the parameters."""
+    """A decorator for a function, or for the public methods and properties of a class: tracebacks of their exceptions show none of
+    their frames, and the error of a call with wrong arguments shows the parameters."""
     if isinstance(thing, type):
         for name, value in list(vars(thing).items()):
             hidden = _hidden(value) if not name.startswith("_") or name in _SPECIAL else None
@@ -54,8 +54,8 @@ def _hidden(value):
 
 
 def misfit(function, error):
-    """`error` is Python's, for the call: "f() missing 1 required positional argument: 'x'"."""
-    import inspect  # which few programs have loaded
+    """Add the parameters to Python's error for a call: "f() missing 1 required positional argument: 'x'"."""
+    import inspect  # few programs need it
 
     parameters = list(inspect.signature(function).parameters.values())
     name = function.__qualname__
