@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""anyio.to_thread.run_sync(), whose call ends when the task is cancelled (rule 45)."""
+"""A version of anyio.to_thread.run_sync() whose call ends when the task is cancelled (rule 45)."""
 from types import SimpleNamespace
 
 import anyio
@@ -12,7 +12,7 @@ __all__ = ["run_sync"]
 
 
 def _is_cancelled():
-    """By a scope: then a checkpoint would wait for asyncio's exception. current_effective_deadline() says that from 3.7 on only."""
+    """Whether a scope has cancelled the task: then the checkpoint raises or waits. anyio 3.7 has a function for that."""
     checkpoint = anyio.lowlevel.checkpoint_if_cancelled()
     try:
         checkpoint.send(None)
@@ -31,13 +31,13 @@ def _anyio():
         Event=anyio.Event,
         checkpoint=anyio.lowlevel.checkpoint_if_cancelled,
         run_sync=anyio.to_thread.run_sync,
-        Cancelled=anyio.get_cancelled_exc_class(),  # of the loop that runs
+        Cancelled=anyio.get_cancelled_exc_class(),  # that of the running loop
         is_cancelled=_is_cancelled,
     )
 
 
 async def run_sync(func, /, *args, limiter=None):
-    """Call `func(*args)` on a thread of anyio's. If the task is cancelled, the call is interrupted, and the cancellation is raised when
-    the call has ended. If the call completes nevertheless, its result is returned, and the cancellation comes at the next
-    checkpoint."""
+    """Call `func(*args)` on one of anyio's threads. If the task is cancelled, the call is interrupted, and the cancellation is
+    raised when the call has ended. If the call completes nevertheless, its result is returned, and the cancellation is raised at
+    the next checkpoint."""
     return await _to_thread.run_sync(_anyio(), func, args, limiter=limiter)

@@ -9,21 +9,21 @@
 
 With Celery 5.3 and newer also `CELERY_CUSTOM_WORKER_POOL=bough.celery:TaskPool celery -A shop worker --pool=custom`.
 
-A task ends by these, with the states that it has in Celery's prefork pool:
+The following end a task, and its state becomes the same as in Celery's prefork pool:
 
-    revoke(terminate=True)      ThreadExit comes in the task, and its state is REVOKED. The signal's number does not matter, but for
-                                SIGUSR1: SoftTimeLimitExceeded comes in the task
-    soft_time_limit             SoftTimeLimitExceeded comes in the task, which may catch it
-    time_limit                  ThreadExit comes in the task, and it has failed with TimeLimitExceeded
-    a cold shutdown             ThreadExit comes in all tasks, and nothing is stored. With acks_late they are delivered again
+    revoke(terminate=True)      ThreadExit is raised in the task, and its state is REVOKED. The signal's number does not matter,
+                                except SIGUSR1, for which SoftTimeLimitExceeded is raised in the task
+    soft_time_limit             SoftTimeLimitExceeded is raised in the task, which may catch it
+    time_limit                  ThreadExit is raised in the task, which fails with TimeLimitExceeded
+    a cold shutdown             ThreadExit is raised in all tasks, and no result is stored. Tasks with acks_late are delivered again
 
-ThreadExit is a SystemExit, which `except Exception` does not catch, and whatever the task does with it does not change the state.
-It ends a blocking call at once and a computation in Python within a tenth of a second; with `app.conf.bough_asynchronous = False` only
-blocking calls and `bough.check_interrupt()`.
+ThreadExit is a SystemExit, which `except Exception` does not catch. A task that catches it does not change its state by that. It
+ends a blocking call at once and a computation in Python within a tenth of a second; with `app.conf.bough_asynchronous = False` it
+is raised only in blocking calls and by `bough.check_interrupt()`.
 
-What it depends on, beside the documented interface of pools: `on_apply()` gets `timeout_callback` and `error_callback`, Request keeps
-the result of `on_apply()` and calls its `terminate(signal)`, and a task's tracer calls `task.run`. Tried with Celery 5.2.6 and
-5.6.3.
+Beside the documented interface of pools, this module depends on these details: `on_apply()` gets `timeout_callback` and
+`error_callback`, Request keeps the result of `on_apply()` and calls its `terminate(signal)`, and a task's tracer calls `task.run`.
+It was tried with Celery 5.2.6 and 5.6.3.
 """
 import concurrent.futures
 import functools
@@ -46,24 +46,24 @@ warn_unless_tried("bough.celery", "Celery", _celery.__version__, ("5.2.", "5.6."
 
 __all__ = ["TaskPool"]
 
-COLD = 5.0  # seconds that tasks have at a cold shutdown; then the process ends, whatever they do
+COLD = 5.0  # seconds that a cold shutdown waits for tasks; then the process ends, even if tasks still run
 
 _logger = _log.get_logger("celery.pool")
-_local = threading.local()  # `job`: what the calling thread of a pool runs
+_local = threading.local()  # `job`: the _Job that the calling thread runs
 
 
 class _ColdShutdown(Exception):
-    """The verdict on the tasks of a worker that does not wait for them."""
+    """The verdict on tasks that a cold shutdown stops."""
 
 
 class TaskPool(_base.BasePool):
-    """A pool of threads whose tasks can be stopped. Celery's worker makes it: see the module."""
+    """A pool of threads whose tasks can be stopped. Celery's worker creates it: see the module's documentation."""
 
     body_can_be_buffer = True
     signal_safe = False
 
     def on_start(self):
-        """Celery calls this: tasks can be stopped from here on."""
+        """Celery calls this when the worker starts: from then on tasks can be stopped."""
         from bough import _patch_stdlib
 
         _patch_stdlib.opt_in()
@@ -89,22 +89,22 @@ class TaskPool(_base.BasePool):
         return job
 
     def _look_for_new(self, name):
-        """A task that was registered since the start has a tracer that calls it as it was."""
+        """A task that was registered after the start has a tracer with its original run(), and gets a new tracer here."""
         task = self.app.tasks[name]
         if _make_stoppable(task):
             task.__trace__ = _trace.build_tracer(name, task, self.app.loader, app=self.app)
 
     def terminate_job(self, pid, signal=None):
-        """Celery calls this with a task's thread, and then terminate() of what on_apply() has returned, which knows the task: the thread
-        may have taken the next one."""
+        """Celery calls this with the id of a task's thread. It does nothing, since the thread may have taken the next task: Celery
+        then calls terminate() of the job that on_apply() has returned, which stops the right task."""
 
     def on_stop(self):
-        """A warm shutdown: wait for all tasks. A cold one may follow, and ends them."""
+        """A warm shutdown waits for all tasks. A cold shutdown may follow and ends them."""
         self._executor.shutdown(wait=False)
         news = self._news
 
         def cold(how=None, **_):
-            news.put(how)  # perhaps in a signal's handler: a SimpleQueue allows that
+            news.put(how)  # perhaps in a signal handler, which SimpleQueue allows
 
         _signals.worker_shutting_down.connect(cold, weak=False)
         if self._jobs:
@@ -118,7 +118,7 @@ class TaskPool(_base.BasePool):
         self._executor.shutdown()
 
     def on_terminate(self):
-        """A cold shutdown: stop all tasks, and wait until they have ended, for some seconds."""
+        """A cold shutdown stops all tasks, and waits at most COLD seconds until they have ended."""
         self._executor.shutdown(wait=False)
         end = time.monotonic() + COLD
         for job in list(self._jobs):
@@ -143,9 +143,9 @@ class TaskPool(_base.BasePool):
 
 
 class _Job:
-    """A task that the pool has, and what Celery stops it by."""
+    """A task of the pool, with the methods by which Celery stops it."""
 
-    is_bough_call = True  # for _pools.py: not to be made a work item once more
+    is_bough_call = True  # _pools.py must not make this a work item again
 
     def __init__(self, pool, target, args, kwargs, limits, callback, accept_callback, timeout_callback, error_callback):
         self.pool, self.target, self.args, self.kwargs = pool, target, args, kwargs
@@ -166,7 +166,7 @@ class _Job:
         try:
             if self.accept_callback is not None:
                 self.accept_callback(threading.get_native_id(), time.monotonic())
-            if self.verdict is None:  # it may have been stopped as it waited for a thread
+            if self.verdict is None:  # the task may have been stopped while it waited for a thread
                 with _Timer(self.soft_limit, self.soft_limit_passed), _Timer(self.limit, self.limit_passed):
                     result = self.target(*self.args, **self.kwargs)
         except BaseException as error:
@@ -184,13 +184,13 @@ class _Job:
             _logger.error("the end of %s could not be reported", self, exc_info=True)
 
     def has_ended(self, result):
-        if isinstance(self.verdict, _exceptions.Terminated):  # Request.terminate() has reported it, unless the task began just then
+        if isinstance(self.verdict, _exceptions.Terminated):  # reported by Request.terminate(), unless the task was just starting
             self.failed(self.verdict)
         elif self.verdict is None and self.callback is not None:
             self.callback(result)
 
     def failed(self, error):
-        """As in the prefork pool, where a SystemExit ends the process that runs the task."""
+        """Report a failure as the prefork pool does, where a SystemExit ends the process that runs the task."""
         if not isinstance(error, Exception):
             error = _exceptions.WorkerLostError(repr(error))
         if self.error_callback is not None:
@@ -200,10 +200,10 @@ class _Job:
                 self.error_callback(_einfo.ExceptionInfo())
 
     def run(self, function, args, kwargs):
-        """The task's own function: only that is interrupted, not what Celery does before and after it."""
+        """Run the task's function. Only this function is interrupted, not Celery's code before and after it."""
         name = _check.for_library(str(self.args[0])) if self.args else "task"
         self.call = call = Call(self.within, (function, args, kwargs), {}, None, name)
-        if self.verdict is not None:  # stop() sets it and then looks for the call
+        if self.verdict is not None:  # stop() sets the verdict and then reads self.call
             call.interrupt(str(self.verdict))
         try:
             result = call()
@@ -215,7 +215,7 @@ class _Job:
         else:
             if self.verdict is None:
                 return result
-        raise _exceptions.Ignore(str(self.verdict))  # the code that has stopped it stores the state, and only that
+        raise _exceptions.Ignore(str(self.verdict))  # the code that has stopped the task stores the state
 
     def within(self, function, args, kwargs):
         self.thread = threading.get_ident()
@@ -228,7 +228,7 @@ class _Job:
     # ---- on other threads
 
     def stop(self, verdict):
-        """Returns whether the task had not ended."""
+        """Stop the task. Returns False if the task had ended, or was stopped before."""
         with self.lock:
             if self.over or self.verdict is not None:
                 return False
@@ -245,7 +245,7 @@ class _Job:
             self.stop(_exceptions.Terminated(signum))
 
     def raise_soft_limit(self):
-        """Returns whether the task runs."""
+        """Raise SoftTimeLimitExceeded in the task. Returns whether the task runs."""
         import bough
 
         with self.lock:
@@ -263,7 +263,7 @@ class _Job:
 
 
 class _Timer:
-    """with _Timer(seconds, function): `function()` is called on a thread of its own, unless the block has ended. None: never."""
+    """with _Timer(seconds, function): a separate thread calls `function()` then, unless the block has ended. None means never."""
 
     def __init__(self, seconds, function):
         self.timer = threading.Timer(seconds, function) if seconds else None
@@ -285,7 +285,7 @@ items.add(_Job.run.__code__)
 
 
 def _make_stoppable(task):
-    """Have its run() look which job of the pool it belongs to. Returns whether that was new. Celery's tracer keeps `task.run`."""
+    """Replace task.run by a function that finds its job. Returns False if that was done. Celery's tracer keeps `task.run`."""
     original = task.run
     if hasattr(original, "is_bough_run"):
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A worker plugin for Dask: a task that is cancelled stops while it runs, and its worker takes the next one.
+"""A worker plugin for Dask: a task that is cancelled while it runs stops, and its thread takes the next task.
 
     import bough.dask
     from distributed import Client
@@ -13,15 +13,15 @@
     with dask.annotate(bough_timeout=10):       # seconds; fetch() fails with TimeoutError
         future = client.submit(fetch, url)
 
-The plugin is also set up on workers that start later. bough has to be installed where the workers run. A scheduler that starts
-again does not know it; workers that set it up by themselves do not depend on that:
+The plugin is also set up on workers that start later. bough has to be installed where the workers run. A scheduler that is
+restarted has forgotten the plugin; workers that load it themselves do not depend on the scheduler:
 
     dask worker tcp://scheduler:8786 --preload bough.dask       # settings: DASK_BOUGH__TIMEOUT=3600, DASK_BOUGH__ASYNCHRONOUS=True
 
-What it depends on, beside the documented interface of plugins: the worker calls each task on a thread of one of `Worker.executors`,
-as `apply_function(function, args, kwargs, execution_state, key, ...)` or, from 2024.12 on, as `_run_task(task, data, execution_state,
-key, ...)`, and a cancelled task is in the state "cancelled" or "resumed" of `Worker.state.tasks` until its function has ended. Tried with
-distributed 2022.12.1 and 2024.12.1.
+Beside the documented interface of plugins, this module depends on these details: the worker calls each task on a thread of one of
+`Worker.executors`, as `apply_function(function, args, kwargs, execution_state, key, ...)` or, from 2024.12 on, as `_run_task(task,
+data, execution_state, key, ...)`, and a cancelled task is in the state "cancelled" or "resumed" of `Worker.state.tasks` until its
+function has ended. It was tried with distributed 2022.12.1 and 2024.12.1.
 """
 import concurrent.futures
 import functools
@@ -52,16 +52,16 @@ CANCELLED, CLOSES = "its task was cancelled", "its worker closes"
 
 
 class Plugin(_distributed.WorkerPlugin):
-    """Tasks of a worker's threads that stop when they are cancelled, when their time is over and when the worker closes.
+    """Stops tasks on a worker's threads when they are cancelled, when their time is over and when the worker closes.
 
     timeout       seconds from a task's start until it fails with TimeoutError, for tasks without an annotation `bough_timeout`.
                   None: no limit
     asynchronous  whether an interrupt also ends a computation in Python, anywhere between two bytecodes. Otherwise a task ends in
                   a blocking call or at `bough.check_interrupt()`
 
-    Cancelled is a task whose last future was cancelled or dropped. If it is requested again before it has stopped, it runs again.
-    A task that catches the interrupt and returns has its result if it was requested again. A coroutine function, an actor's
-    method and a task of a process pool are left to Dask.
+    A task is cancelled when its last future was cancelled or dropped. If it is requested again before it has stopped, it runs
+    again. If a task catches the interrupt and returns, and was requested again, this is its result. The plugin does not stop
+    coroutine functions, methods of actors and tasks of process pools.
     """
 
     name = "bough"
@@ -77,7 +77,7 @@ class Plugin(_distributed.WorkerPlugin):
     def __repr__(self):
         return f"<bough.dask.Plugin(timeout={self.timeout}, asynchronous={self.asynchronous})>"
 
-    # ---- the interface of plugins: all on the thread of the worker's event loop ----------------------------------------------
+    # ---- the interface of plugins, called on the thread of the worker's event loop ----------------------------------------------
 
     def setup(self, worker):
         """Dask calls this: tasks that start from now on can be stopped."""
@@ -91,11 +91,11 @@ class Plugin(_distributed.WorkerPlugin):
             _plugins[worker] = self
             return
         for executor in worker.executors.values():
-            if "ThreadPoolExecutor" in str(type(executor)):  # as Worker.execute() asks
+            if "ThreadPoolExecutor" in str(type(executor)):  # the test of Worker.execute()
                 self._replace_submit(worker, executor)
 
     def teardown(self, worker):
-        """Dask calls this: stop the tasks of a worker that closes. Those of a worker that goes on without the plugin run on."""
+        """Dask calls this: stop the tasks of a worker that closes. If the worker goes on without the plugin, its tasks run on."""
         if _plugins.get(worker) is self:
             del _plugins[worker]
         self._worker = None
@@ -104,7 +104,7 @@ class Plugin(_distributed.WorkerPlugin):
                 del executor.submit
         self._submits.clear()
         if worker.status not in (_distributed.Status.running, _distributed.Status.paused):
-            self._closing = True  # first: a task that starts publishes its call and then looks here
+            self._closing = True  # before the loop: a starting task publishes its call and then reads this
             for call in list(self._running.values()):
                 call.interrupt(CLOSES)
 
@@ -117,7 +117,7 @@ class Plugin(_distributed.WorkerPlugin):
     # ---- tasks -----------------------------------------------------------------------------------------------------------------
 
     def _replace_submit(self, worker, executor):
-        """For apply_function(). The executor may be shared with other workers of the process."""
+        """Wrap the tasks of apply_function(). Other workers of the process may share the executor."""
         original = executor.submit
 
         @functools.wraps(original)
@@ -131,8 +131,8 @@ class Plugin(_distributed.WorkerPlugin):
         self._submits.append((executor, submit))
 
     def _run(self, worker, key, function, *args, **kwargs):
-        """On a thread of the executor. The event loop changes the task's state and then looks for its call; here the call is there
-        before the state is looked at."""
+        """Run a task on a thread of the executor. The event loop changes the task's state and then looks for its call; this thread
+        publishes the call and then reads the state. So no cancellation is missed."""
         label = _check.for_library(str(key))
         if self.asynchronous:
             function, args, kwargs = anywhere, (function, args, kwargs), {}
@@ -144,7 +144,7 @@ class Plugin(_distributed.WorkerPlugin):
                 call.interrupt(CLOSES if self._closing else CANCELLED)
             return call()
         except BaseException as error:
-            if call.asked is not None:  # whatever came of it: a task that was requested again runs again
+            if call.asked is not None:  # whatever the error is: a task that was requested again runs again
                 instead = _distributed.Reschedule()
             elif was_stopped(error):  # Dask closes a worker whose task raises a SystemExit
                 instead = concurrent.futures.CancelledError(str(error))
@@ -154,7 +154,7 @@ class Plugin(_distributed.WorkerPlugin):
             if self._running.get(key) is call:
                 del self._running[key]
             _stay_in_pool()
-        raise instead  # here, without a context: Dask keeps it in a cycle, and the frames with the task's own futures would stay
+        raise instead  # outside the `except`, so without a context: Dask keeps it in a cycle, with all frames and their futures
 
     def _limit(self, worker, key):
         task = worker.state.tasks.get(key)
@@ -165,12 +165,12 @@ class Plugin(_distributed.WorkerPlugin):
 items.add(Plugin._run.__code__)
 
 
-# The plugin of each worker of the process, where there is _run_task().
+# The plugin of each worker of the process, if distributed has _run_task().
 _plugins = weakref.WeakKeyDictionary()
 
 
 def _with_plugin(original):
-    """For _run_task(): Worker.execute() calls it by its name in the module."""
+    """Wrap the tasks of _run_task(), which Worker.execute() looks up in the module."""
 
     @functools.wraps(original)
     def _run_task(task, data, execution_state, key, *rest, **more):
@@ -194,14 +194,14 @@ async def dask_setup(worker):
 
 
 def _is_cancelled(worker, key):
-    """Until its function has ended a cancelled task is "cancelled", or "resumed" if its result is to come from another worker."""
+    """Until its function has ended, a cancelled task is "cancelled", or "resumed" if another worker has to provide its result."""
     task = worker.state.tasks.get(key)
     return task is not None and task.state in ("cancelled", "resumed") and task.previous in ("executing", "long-running")
 
 
 def _stay_in_pool():
-    """An interrupt may have come into Dask's secede() or rejoin(). A thread that ends must not be one of the pool's, which counts on
-    it; and a thread that was to leave in its place must not wait for it."""
+    """Correct the pool's state if an interrupt was raised inside Dask's secede() or rejoin(): a thread that ends must not be
+    counted as one of the pool, and a thread that was to leave the pool in its place must not wait for it."""
     executor, me = getattr(_pool.thread_state, "executor", None), threading.current_thread()
     if executor is None or _pool.thread_state.proceed:
         return

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""joblib's threading backend, whose calls stop when Parallel does.
+"""A version of joblib's threading backend whose calls stop when Parallel stops.
 
     import bough.joblib
     from joblib import Parallel, delayed
 
     Parallel(n_jobs=8, backend="bough", timeout=60)(delayed(fetch)(url) for url in urls)
 
-    with joblib.parallel_backend("bough", asynchronous=False):      # for code that uses joblib itself
+    with joblib.parallel_backend("bough", asynchronous=False):      # for other people's code that uses joblib
         ...
 
-joblib's own threads go on after Parallel has raised: for the failure of one call, for a timeout, for a Ctrl-C. With this backend
-the other calls are interrupted, and Parallel raises when they have ended. A failure interrupts them at once, where joblib 1.2 first
-waits for the calls that were given before. The second Ctrl-C begins the exit of the process.
+With joblib's backend calls go on after Parallel has raised because of a failed call, a timeout or a Ctrl-C. With this backend the
+other calls are interrupted, and Parallel raises when they have ended. A failure interrupts them at once, where joblib 1.2 first
+waits for the calls that were submitted before. The second Ctrl-C begins the exit of the process.
 
 A call ends in its blocking call, or within a tenth of a second if it computes in Python; with `asynchronous=False` only in blocking
-calls and at `bough.check_interrupt()`. One long call of C code ends when it returns.
+calls and at `bough.check_interrupt()`. A long call of C code is not interrupted: the call ends when the C code returns.
 
-What it depends on: ThreadingBackend is made for each Parallel, which calls its `apply_async()` (or `submit()`), `abort_everything()`,
-`stop_call()` and `terminate()`. Tried with joblib 1.2.0 and 1.5.3.
+This module depends on these details: a ThreadingBackend is created for each Parallel, which calls its `apply_async()` (or
+`submit()`), `abort_everything()`, `stop_call()` and `terminate()`. It was tried with joblib 1.2.0 and 1.5.3.
 """
 import concurrent.futures
 import functools
@@ -40,7 +40,7 @@ ENDED = "its Parallel has ended"
 
 
 class Backend(_backends.ThreadingBackend):
-    """joblib makes it for `backend="bough"`.
+    """joblib creates it for `backend="bough"`.
 
     asynchronous  whether an interrupt also ends a computation in Python
     """
@@ -55,7 +55,7 @@ class Backend(_backends.ThreadingBackend):
         self._stopping, self._failure = False, None
 
     def get_nested_backend(self):
-        """joblib calls this: what a call of Parallel within a call uses."""
+        """joblib calls this for the backend of a Parallel within a call."""
         backend, n_jobs = super().get_nested_backend()
         if isinstance(backend, _backends.ThreadingBackend):
             backend = type(self)(nesting_level=backend.nesting_level, asynchronous=self.asynchronous)
@@ -75,7 +75,7 @@ class Backend(_backends.ThreadingBackend):
         return super().submit(self._stoppable(func), callback)
 
     def retrieve_result_callback(self, result):
-        """joblib 1.5 calls this. A call that was stopped has the failure that has stopped it."""
+        """joblib 1.5 calls this. For a stopped call it raises the failure that has stopped the call."""
         try:
             return super().retrieve_result_callback(result)
         except concurrent.futures.CancelledError:
@@ -86,12 +86,12 @@ class Backend(_backends.ThreadingBackend):
     def _stoppable(self, function):
         call = Call(anywhere, (function, (), {}), {}) if self.asynchronous else Call(function, (), {})
         self._calls.add(call)
-        if self._stopping:  # stopping sets it and then looks for calls
+        if self._stopping:  # _interrupt() sets it and then looks for calls
             call.interrupt(ENDED)
         return functools.partial(self._run, call)
 
     def _run(self, call):
-        """On a thread of the pool's."""
+        """Execute a call, on a thread of the pool."""
         try:
             return call()
         except BaseException as error:
@@ -110,11 +110,11 @@ class Backend(_backends.ThreadingBackend):
         self._interrupt(error)
 
     def _interrupt(self, error):
-        """Each Ctrl-C is passed on, so that the second begins the exit and the third kills."""
+        """Each Ctrl-C is passed on, so that the second begins the exit and the third kills the process."""
         from bough import _signals
 
         self._stopping = True
-        self._calls.difference_update([call for call in list(self._calls) if call.forgo()])  # first: a thread that ends a call takes the next
+        self._calls.difference_update([call for call in list(self._calls) if call.forgo()])  # first: a thread whose call ends takes the next
         for call in list(self._calls):
             if _signals.is_ctrl_c(error):
                 call.pass_on_ctrl_c()
@@ -139,7 +139,7 @@ class Backend(_backends.ThreadingBackend):
         super().terminate()
 
     def _stop(self, error):
-        """Interrupt all calls, and wait until they have ended. Those that wait for a thread never begin."""
+        """Interrupt all calls, and wait until they have ended. Calls that wait for a thread never begin."""
         again = None
         while self._calls:
             self._interrupt(again or error)
@@ -158,7 +158,7 @@ class Backend(_backends.ThreadingBackend):
 
 
 class _Result:
-    """What joblib gets a call's result from: for a call that was stopped, the failure that has stopped it."""
+    """joblib gets a call's result here. For a stopped call get() raises the failure that has stopped the call."""
 
     def __init__(self, result, backend):
         self._result, self._backend = result, backend

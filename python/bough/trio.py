@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""trio.to_thread.run_sync(), whose call ends when the task is cancelled (rule 45)."""
+"""A version of trio.to_thread.run_sync() whose call ends when the task is cancelled (rule 45)."""
 from types import SimpleNamespace
 
 import trio
@@ -21,6 +21,7 @@ _trio = SimpleNamespace(
 
 
 async def run_sync(sync_fn, /, *args, limiter=None):
-    """Call `sync_fn(*args)` on a thread of trio's. If the task is cancelled, the call is interrupted, and Cancelled is raised when the
-    call has ended. If the call completes nevertheless, its result is returned, and Cancelled comes at the next checkpoint."""
+    """Call `sync_fn(*args)` on one of trio's threads. If the task is cancelled, the call is interrupted, and Cancelled is raised
+    when the call has ended. If the call completes nevertheless, its result is returned, and Cancelled is raised at the next
+    checkpoint."""
     return await _to_thread.run_sync(_trio, sync_fn, args, limiter=limiter)
