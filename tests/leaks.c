@@ -209,7 +209,7 @@ int t_state_compare(const struct t_state *before)
     int64_t begin = t_now();
     t_state_take(&now);
     while ((leaked_threads(before, &now, 0) || leaked_descriptors(before, &now, 0)) &&
-           !t_is_over(begin, 5 * t_scale())) {
+           !t_is_over(begin, 2 * t_scale())) {
         nanosleep(&(struct timespec){0, 1000000}, NULL);
         t_state_take(&now);
     }
