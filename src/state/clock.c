@@ -22,11 +22,12 @@ int64_t bo_to_monotonic(int64_t when)
     return bo_add_time(when, bo_load_relaxed(&stood_still));
 }
 
-void bo_notice_standstill(int64_t expected)
+int64_t bo_notice_standstill(int64_t expected)
 {
-    int64_t late = bo_clock() - expected;
+    int64_t now = bo_clock(), late = now - expected;
     if (expected != BO_FOREVER && late > STANDSTILL_MIN)
         bo_store_relaxed(&bo_arena.head->stood_still, bo_add_seq(&stood_still, late) + late);
+    return now;
 }
 
 void bo_clock_after_fork(void)

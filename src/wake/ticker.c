@@ -154,9 +154,39 @@ void bo_ticker_deadline(struct bo_branch *b)
     wake_by(deadline == BO_FOREVER ? BO_FOREVER : bo_earlier(bo_to_monotonic(deadline), soon));
 }
 
+/* The ticker's processor time, which excludes the time for which it was stopped. */
+static int64_t time_worked(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return BO_SEC(t.tv_sec) + t.tv_nsec;
+}
+
+/* The ticker's: when it last looked for a standstill, and its processor time then. Each interval begins with the clock
+ * that ended the one before, so that no standstill falls between two. */
+static int64_t looked, worked;
+
+/* The process may be stopped during the work, too; the time for the work itself, long with thousands of threads, is no
+ * standstill. */
+static void look_for_standstill(void)
+{
+    looked = bo_notice_standstill(looked + time_worked() - worked);
+    worked = time_worked();
+}
+
+/* A plan that was over before the last look has been counted by it. */
+static void look_after_sleep(int64_t when)
+{
+    int64_t planned = bo_earlier(when, bo_load_seq(&next_wake));
+    looked = bo_notice_standstill(planned > looked ? planned : looked);
+    worked = time_worked();
+}
+
 static void look_at_item(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
+    if (bo_unlikely(bo_clock() - looked > BO_SEC(1))) /* or a deadline would pass that is still to be moved */
+        look_for_standstill();
     BO_HOOK(ticker_looks);
     bo_timer_heap_put(t, bo_service(t));
 }
@@ -182,20 +212,12 @@ static void take_due(void)
         look_at_item(item);
 }
 
-/* The ticker's processor time, which excludes the time for which it was stopped. */
-static int64_t time_worked(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return BO_SEC(t.tv_sec) + t.tv_nsec;
-}
-
 static int64_t plan(void)
 {
     int64_t next = bo_service_tick(), when;
     bo_timer_heap_next(&when);
     next = bo_earlier(next, when);
-    return next == BO_FOREVER ? next : bo_earlier(next, bo_clock() + BO_MS(HEARTBEAT_MS));
+    return next == BO_FOREVER ? next : bo_earlier(next, looked + BO_MS(HEARTBEAT_MS));
 }
 
 /* pthread_sigmask() may have unblocked the signal. None is lost by that, because everything is checked before the next
@@ -212,7 +234,7 @@ static void sleep_without_timer(uint32_t seen, int64_t when)
 {
     int64_t soon = bo_clock() + BO_MS(HEARTBEAT_MS);
     bo_futex_sleep(&alarms, seen, bo_earlier(bo_earlier(when, bo_load_seq(&next_wake)), soon));
-    bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
+    look_after_sleep(when);
 }
 
 /* `next_wake` is 0 while the ticker works, so that no thread sets the timer needlessly. A target that is enlisted
@@ -236,7 +258,7 @@ static void sleep_until(int64_t when)
     if (other < when)
         set_ticker_timer(other);
     bo_raw4(SYS_rt_sigtimedwait, (long)&set, 0, 0, sizeof set);
-    bo_notice_standstill(bo_earlier(when, bo_load_seq(&next_wake)));
+    look_after_sleep(when);
 }
 
 /* Repeated at each tick until it succeeds. */
@@ -263,7 +285,8 @@ static void *tick(void *unused)
     (void)unused;
     pthread_setname_np(pthread_self(), "bough-ticker");
     bo_library_thread_begin();
-    int64_t awake = bo_clock(), worked = time_worked();
+    looked = bo_clock();
+    worked = time_worked();
     bo_fallback_open(); /* installs a handler first, as the signal's default action ends the process */
     bo_arena.head->ticker_signal = BO_FALLBACK_SIGNAL;
     bo_store_release(&bo_arena.head->ticker, (pid_t)bo_raw0(SYS_gettid));
@@ -272,13 +295,9 @@ static void *tick(void *unused)
     bo_store_seq(&ticker_state, RUNNING);
     bo_futex_wake(&ticker_state, INT_MAX);
     for (;;) {
-        /* The process may be stopped during the work, too; the time for the work itself, long with thousands of
-         * threads, is no standstill. */
-        bo_notice_standstill(awake + time_worked() - worked);
+        look_for_standstill();
         bo_store_seq(&attended, 0); /* first: a later request is seen by the last check */
         sleep_until(plan());
-        awake = bo_clock();
-        worked = time_worked();
         bo_store_seq(&next_wake, 0);
         if (bo_unlikely(!bo_load_relaxed(&has_timer)))
             make_ticker_timer();
