@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """bough.joblib: the calls of Parallel stop when it fails, times out or is interrupted."""
 import multiprocessing
-import os
 import signal
-import subprocess
 import sys
 import unittest
 
 import posts
-from tools import LIMIT, SOON, ended, started, until, until_inside
+from process import Process
+from tools import SOON, ended, started, until, until_inside
 
 try:
+    import joblib
     from joblib import Parallel, delayed, parallel_backend
 except ImportError:
     Parallel = None
@@ -111,12 +111,12 @@ class Joblib(unittest.TestCase):
 
     def test_ctrl_c(self):
         """a Ctrl-C stops the calls"""
-        paths = os.pathsep.join([*sys.path, *filter(None, [os.environ.get("PYTHONPATH")])])
-        program = [sys.executable, "-c", CTRL_C, self.posts.path]
-        with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}) as process:
+        with Process("-c", CTRL_C, self.posts.path, path=sys.path) as process:
             calls = [self.enterContext(self.posts.next()) for _ in range(2)]
-            process.send_signal(signal.SIGINT)
-            self.assertEqual(process.communicate(timeout=LIMIT)[0], "all calls have ended\n")
+            process.until_in("futex" if joblib.__version__ < "1.3" else "clock_nanosleep", main=True)  # newer ones poll
+            process.send(signal.SIGINT)
+            process.end()
+        self.assertEqual(process.out, "all calls have ended\n", str(process))
         self.all_ended(calls)
 
 
