@@ -32,7 +32,7 @@ static void drop_or_raise_again(void)
 /*
  * Called by the thread itself. PyThreadState_SetAsyncExc(ident, NULL) would withdraw the exception, but up to 3.12
  * leave the interpreter's flags for it set: every thread would then take the slow path at each call and loop, and in
- * 3.11 a function that is traced or profiled would spin at its beginning. So the exception is raised in a function
+ * 3.11 a function that is traced or profiled would spin at its start. So the exception is raised in a function
  * where it has no effect.
  */
 void bp_carrier_withdraw(struct bp_thread *t)
@@ -42,8 +42,8 @@ void bp_carrier_withdraw(struct bp_thread *t)
         return;
     PyErr_Fetch(&type, &value, &trace);
     t->armed.withdrawing = true;
-    for (int tries = 0; t->tstate->async_exc && tries < 10;
-         tries++) { /* more than one, if it was armed again meanwhile */
+    /* An exception may be armed again meanwhile. */
+    for (int tries = 0; t->tstate->async_exc && tries < 10; tries++) {
         PyObject *result = PyObject_CallNoArgs(nothing);
         if (!result)
             drop_or_raise_again();

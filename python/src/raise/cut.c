@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A call was interrupted, or ends because an interrupt is due. */
+/* Records that a call was interrupted, or that a wait of C code ends because an interrupt is due. */
 #include "base/base.h"
 #include "thread/thread.h"
 #include "calls/calls.h"
@@ -39,11 +39,10 @@ bool bp_is_cut_here(const struct bp_thread *t)
     return here;
 }
 
-/* An interrupt ends a wait of C code, which will report an error. Called without the interpreter lock. */
 bool bp_cut_here(void)
 {
     struct bp_thread *t = bp_me;
-    if (t && t->cut.is_set && !bp_is_cut_here(t)) { /* set by another call, which has swallowed its error */
+    if (t && t->cut.is_set && !bp_is_cut_here(t)) { /* set for another call, whose error was swallowed */
         t->cut.is_set = false;
         bough_foreign_again();
     }
@@ -67,7 +66,6 @@ static PyObject *meet_cut(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* For tests: acts as if C code had swallowed the error of an interrupted call. */
 static PyObject *pretend_cut(PyObject *module, PyObject *none)
 {
     struct bp_thread *t = bp_self();
@@ -81,7 +79,8 @@ static PyObject *pretend_cut(PyObject *module, PyObject *none)
 
 PyMethodDef bp_cut_methods[] = {
     {"meet_cut", meet_cut, METH_NOARGS,
-     PyDoc_STR("meet_cut(): raise the interrupt by which a call has ended, if one has.")},
-    {"pretend_cut", pretend_cut, METH_NOARGS, PyDoc_STR("pretend_cut(): a call was cut, and its error swallowed.")},
+     PyDoc_STR("meet_cut(): raise the interrupt's exception, if an interrupt has ended a call or is due.")},
+    {"pretend_cut", pretend_cut, METH_NOARGS,
+     PyDoc_STR("pretend_cut(): for tests, as if a call was interrupted and C code has swallowed the error.")},
     {0},
 };

@@ -26,7 +26,7 @@ PyObject *bp_thread_exit(const struct bough_record *why)
     return exit;
 }
 
-/* Takes the posted instance together with its record, or neither. */
+/* Takes the posted instance together with its record. */
 static PyObject *take_posted(struct bp_thread *t)
 {
     bp_cause_forget_kind(t, BOUGH_EXCEPTION);
@@ -41,7 +41,7 @@ static PyObject *take_posted(struct bp_thread *t)
 static PyObject *exception_for(struct bp_thread *t, const struct bough_record *why)
 {
     PyObject *final = t->exc.final;
-    bough_paced(); /* this thread has the interpreter lock, so the next one may be woken */
+    bough_paced(); /* this thread has the GIL, so the next one may be woken */
     t->exc.final = NULL;
     struct bough_record real = *why;
     t->exc.raised = true;
@@ -55,7 +55,7 @@ static PyObject *exception_for(struct bp_thread *t, const struct bough_record *w
         return final;
     if (why->kind == BOUGH_EXCEPTION && t->exc.posted)
         return take_posted(t);
-    /* The interrupt is raised here: the async thread must not raise it again where it is caught, but only after the
+    /* The interrupt is raised here, so the async thread must not raise it again where it is caught, but only after the
      * grace period. */
     if (t->armed.is_set && !t->exc.posted)
         bp_hold(t);

@@ -6,14 +6,14 @@
  * an exception leaves a child, a work item, a thread's run() or a branch block, it has to count as the interrupt, while
  * a real error remains an error. The place distinguishes the two:
  *
- *      on_interrupted()            the call is interrupted, without the interpreter lock: unplaced = true
- *      PyEval_RestoreThread()      ...called by the extension module, which has the lock again: the frame and its
- *        |                         instruction are noted, a `bp_site` (site.c). If the module never gave the lock away,
- *        |                         on_interrupted() does that itself
+ *      bp_call_interrupted()       the call is interrupted, without the GIL: unplaced = true
+ *      PyEval_RestoreThread()      the extension module has taken the GIL again: the frame and its instruction are
+ *        |                         recorded as a `bp_site` (site.c). If the module never released the GIL,
+ *        |                         bp_call_interrupted() records them
  *      the error                   passes this frame at this instruction, as its traceback shows
  *      the instruction succeeds    the site is dropped (watch.c)
- *      the frame is freed          the same, so no later frame at the same address is taken for it
- *      the interrupt is cleared    the same
+ *      the frame is freed          the site is dropped, so no later frame at the same address is mistaken for it
+ *      the interrupt is cleared    the site is dropped
  *      the boundary                an error whose traceback, or that of one of its causes or contexts, passes a site
  *                                  becomes the interrupt's exception
  *
@@ -75,7 +75,7 @@ static bool is_pending(const struct bough_record *why, const struct bough_record
     return why->kind == BOUGH_KINDS || !same || why->since == pending->since;
 }
 
-/* `raise ... from exit`: the code names the cause explicitly, provided that the exit's interrupt is the pending one. */
+/* With `raise ... from exit` code names the cause explicitly. Is the exit's interrupt the pending one? */
 static bool is_of_pending(PyObject *exit, const struct bough_record *why)
 {
     PyObject *record = PyObject_GetAttrString(exit, "record"), *target = NULL, *since = NULL;
@@ -104,8 +104,8 @@ static void remember(PyObject *list, PyObject *exception)
 }
 
 /* Examines the exception, its causes and its contexts, but not beyond an interrupt's exception that is only the
- * context: an exception that was raised while that was handled is an error of the cleanup. `why`: the pending record;
- * replaced by the record that is the cause. */
+ * context: an exception raised while the interrupt's was handled is an error of the cleanup. Replaces `*why`, the
+ * pending record, by the record that is the cause. */
 static bool is_caused(const struct bp_thread *t, PyObject *exception, struct bough_record *why)
 {
     PyObject *list = PyList_New(0);
@@ -170,7 +170,7 @@ PyObject *bp_as_interrupt(struct bp_thread *t, PyObject *exception)
     struct bough_record why;
     if (!t || bough_reason(&why) != 0 || judge_error(t, exception, &why) != CAUSED)
         return Py_NewRef(exception);
-    t->cut.is_set = false; /* the call's error is replaced here: no later one is */
+    t->cut.is_set = false; /* the call's error is replaced here, so no later error is */
     PyObject *interrupt = bp_exception_for(t, &why);
     if (!interrupt || interrupt == exception) {
         PyErr_Clear();
@@ -191,7 +191,7 @@ static PyObject *as_interrupt(PyObject *module, PyObject *exception)
 
 PyMethodDef bp_judge_methods[] = {
     {"as_interrupt", as_interrupt, METH_O,
-     PyDoc_STR("as_interrupt(exception): the interrupt's exception if it was caused by the one that is pending, with "
-               "this one as its cause; else this one.")},
+     PyDoc_STR("as_interrupt(exception): if the pending interrupt has caused it, the interrupt's exception with "
+               "`exception` as its cause; else `exception`.")},
     {0},
 };

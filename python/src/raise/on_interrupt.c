@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * on_interrupt(): in its block the callback ends a call, so the call is not interrupted as well.
+ * on_interrupt(): in its block the callback ends the thread's call, so bough does not interrupt the call as well.
  *
- *      the block begins            of all interrupts, only raise_exc()'s end the thread's calls from here on
+ *      the block begins            from here on only raise_exc()'s interrupts end the thread's calls
  *      an interrupt becomes due    another thread runs the callback (_threads.py). The instruction that the thread
  *        |                         executes meanwhile counts as interrupted, and so does that of the block's code: an
  *        |                         error that they raise because of the callback is no failure
  *      the call ends
- *      or the deadline passes,     calls are interrupted again, the one that is blocked at once: by a record of
- *      or the callback fails       raise_exc()'s kind without an exception, which reaches it, a `nudge`
- *      the block ends              as before it
+ *      or the deadline passes,     calls are interrupted again. A `nudge`, a record of raise_exc()'s kind without an
+ *      or the callback fails       exception, ends the call that is blocked now
+ *      the block ends              the settings are as before the block
  *
  * Blocks nest. Calls are interrupted again when the deadlines of all callbacks have passed.
  */
@@ -75,7 +75,7 @@ static PyObject *callback_end(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* Called before the callback and after it, by the thread that calls it. */
+/* Called by the thread that runs the callback, before the callback and after it. */
 static PyObject *callback_runs(PyObject *module, PyObject *args)
 {
     unsigned long long thread, id;
@@ -93,7 +93,6 @@ static PyObject *callback_runs(PyObject *module, PyObject *args)
     Py_RETURN_TRUE;
 }
 
-/* Returns whether the block was still open. */
 static PyObject *callback_is_late(PyObject *module, PyObject *args)
 {
     unsigned long long thread, id;
@@ -116,12 +115,13 @@ static PyObject *callback_is_late(PyObject *module, PyObject *args)
 
 PyMethodDef bp_callback_methods[] = {
     {"callback_begin", callback_begin, METH_O,
-     PyDoc_STR("callback_begin(frame): a block of on_interrupt(). What the other functions name it by.")},
+     PyDoc_STR(
+         "callback_begin(frame): begin a block of on_interrupt(). Returns its identity, for the other functions.")},
     {"callback_end", callback_end, METH_VARARGS,
-     PyDoc_STR("callback_end(block, error): by its thread; what it was left by, or None.")},
+     PyDoc_STR("callback_end(block, error): by the block's thread, with the exception that left the block, or None.")},
     {"callback_runs", callback_runs, METH_VARARGS,
-     PyDoc_STR("callback_runs(block, runs): its callback is about to be called, or has come back.")},
+     PyDoc_STR("callback_runs(block, runs): the block's callback is about to be called, or has returned.")},
     {"callback_is_late", callback_is_late, METH_VARARGS,
-     PyDoc_STR("callback_is_late(block): from here on its calls are interrupted. Whether it was still open.")},
+     PyDoc_STR("callback_is_late(block): interrupt calls in the block from here on. False: the block has ended.")},
     {0},
 };

@@ -24,8 +24,8 @@ int bp_check(struct bp_thread *t)
     return check(t);
 }
 
-/* For functions that programs call in their loops. METH_FASTCALL, although without arguments: the interpreter calls
- * such a function directly, but a METH_NOARGS function through another one. */
+/* For functions that programs call in their loops. They are METH_FASTCALL, although they take no arguments, because the
+ * interpreter calls such a function directly, but a METH_NOARGS function through another function. */
 static PyObject *refuse_arguments(const char *name, Py_ssize_t count)
 {
     return PyErr_Format(PyExc_TypeError, "%s() takes no arguments (%zd given)", name, count);

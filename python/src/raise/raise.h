@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a record to its exception: which one it is, where it is raised, and for how long it is not raised again. */
+/* From a record to its exception: which exception it is, where it is raised, and for how long it is not raised
+ * again. */
 #ifndef BP_RAISE_H
 #define BP_RAISE_H
 
@@ -7,11 +8,11 @@
 
 /* ---- raised.c ------------------------------------------------------------------------------------------------- */
 
-/* Record that bough raises the instance in the thread; and: has it? */
+/* Mark the instance, because bough raises it in the thread. Was it marked so? */
 void bp_mark_raised(const struct bp_thread *t, PyObject *exception);
 bool bp_was_raised_here(const struct bp_thread *t, PyObject *exception);
-/* Record that the record is raised now; and: until when it must not be raised again, because it was raised a short time
- * ago; 0: it was not. */
+/* Note that the record is raised now. Until when must a record not be raised again, because it was raised a short time
+ * ago? 0: it was not. */
 void bp_note_raised(struct bp_thread *t, const struct bough_record *why);
 bough_time bp_raised_until(const struct bp_thread *t, const struct bough_record *why);
 /* Allow pending interrupts to be raised again at once. */
@@ -23,7 +24,7 @@ bool bp_same_record(const struct bp_raised *seen, const struct bough_record *why
 
 /* Set the exception for a record of the calling thread. A posted exception is consumed. */
 void bp_raise(struct bp_thread *t, const struct bough_record *why);
-/* The same, but return the exception. NULL with another exception. */
+/* As bp_raise(), but return the exception. NULL with another exception. */
 PyObject *bp_exception_for(struct bp_thread *t, const struct bough_record *why);
 /* A call was interrupted: -1 with the interrupt's exception; 0: the interrupt was cleared meanwhile. */
 int bp_meet(struct bp_thread *t);
@@ -53,14 +54,14 @@ bool bp_is_caused(const struct bp_thread *t, PyObject *exception);
 /* Is the error of an interrupted call still to be raised at the calling thread's place? */
 bool bp_is_cut_here(const struct bp_thread *t);
 /* Is an interrupt due for the calling thread? Then its wait ends, and the error that the caller reports becomes the
- * interrupt's exception. With or without the interpreter lock. */
+ * interrupt's exception. Called with or without the GIL. */
 bool bp_cut_here(void);
 
 /* ---- armed.c -------------------------------------------------------------------------------------------------- */
 
 /* The class that is armed: its instantiation returns the exception that is due. NULL before bp_carrier_init(). */
 extern PyObject *bp_carrier;
-/* Withdraw the calling thread's armed exception. An exception that is set stays. */
+/* Withdraw the calling thread's armed exception. An exception that is set stays set. */
 void bp_carrier_withdraw(struct bp_thread *t);
 /* Drop the armed exception. */
 void bp_disarm(struct bp_thread *t);

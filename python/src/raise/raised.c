@@ -6,8 +6,8 @@
 
 /* ---- instances --------------------------------------------------------------------------------------------------- */
 
-/* An instance has to be recognised when it was swallowed. It is marked, because a reference would keep its traceback
- * alive, and everything that this refers to. */
+/* A swallowed instance must be recognised. It is marked, because a reference to it would keep alive its traceback, and
+ * everything that the traceback refers to. */
 static const char mark[] = "_bough_raised_in";
 
 void bp_mark_raised(const struct bp_thread *t, PyObject *exception)
@@ -59,7 +59,6 @@ void bp_note_raised(struct bp_thread *t, const struct bough_record *why)
     lately->records[i] = (struct bp_raised){why->target, why->since, why->kind, why->rung, until};
 }
 
-/* Allows pending interrupts to be raised again at once. */
 void bp_forget_raised(struct bp_thread *t)
 {
     if (t->exc.lately)

@@ -6,7 +6,7 @@
 #include "raise/raise.h"
 #include "api/module.h"
 
-/* Returns what `make` makes of the pending record. */
+/* Returns the object that `make` creates from the pending record, or None. */
 static PyObject *of_reason(PyObject *(*make)(const struct bough_record *))
 {
     struct bough_record why;

@@ -2,16 +2,16 @@
 /*
  * Errors that become the interrupt's exception.
  *
- * The interpreter's blocking functions do not know interrupts. An interrupted call fails with BP_CUT, and the
- * interpreter makes an OSError of that, or the exception that its module has for a failed call. Such an object is
- * allocated first, by its type's tp_alloc. There the interrupt's exception is set instead. So the package needs no list
- * of blocking functions.
+ * An interrupted call of the interpreter's blocking functions fails with BP_CUT. For that the function raises an
+ * OSError, or the exception that its module has for a failed call. Such an object is first allocated, by its type's
+ * tp_alloc. bough's tp_alloc sets the interrupt's exception instead. So the package needs no list of blocking
+ * functions.
  *
  * C code may also swallow the error of an interrupted call. A later error belongs to another call and is left alone.
  * The place of the Python code, its frame and instruction, distinguishes the two: one instruction calls no second C
  * function before the first one's error has been reported.
  *
- * And C code may retry indefinitely, checking for signals in between as PEP 475 requires. So PyErr_CheckSignals(),
+ * C code may also retry indefinitely, checking for signals in between as PEP 475 requires. So PyErr_CheckSignals(),
  * called by extension modules, raises as well (waits.c).
  */
 #include "thread/thread.h"
@@ -20,14 +20,14 @@
 
 #include <string.h>
 
-/* Types of the errors that failed calls raise. All have the generic tp_alloc; a type with another one is not
- * replaced. */
+/* Types of the errors that failed calls raise. All have the generic tp_alloc; a type with another tp_alloc is
+ * not changed. */
 enum { REPLACED_MOST = 24 };
 static PyTypeObject *replaced[REPLACED_MOST];
 static int replaced_count;
 
-/* Up to 3.11 these objects may be made only where they are caught, frames further out. One that is made after the
- * interrupt has ended is another error. */
+/* Up to 3.11 these objects may be made only where they are caught, in an outer frame. An object that is made after the
+ * interrupt has ended is another error's. */
 static bool is_made_late(const PyTypeObject *type)
 {
     return PY_VERSION_HEX < 0x030C0000 &&
@@ -99,7 +99,9 @@ static PyObject *replaced_errors(PyObject *module, PyObject *none)
 
 PyMethodDef bp_replaced_methods[] = {
     {"replace_error", replace_error, METH_O,
-     PyDoc_STR("replace_error(class): where such an object would be made of a call that was cut, the interrupt's is.")},
-    {"replaced_errors", replaced_errors, METH_NOARGS, PyDoc_STR("replaced_errors(): the names of such classes.")},
+     PyDoc_STR(
+         "replace_error(class): replace errors of this class from interrupted calls. False: that is not possible.")},
+    {"replaced_errors", replaced_errors, METH_NOARGS,
+     PyDoc_STR("replaced_errors(): the names of the classes whose errors are replaced.")},
     {0},
 };

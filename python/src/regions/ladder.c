@@ -9,7 +9,7 @@
 
 /* ---- times and ceilings --------------------------------------------------------------------------------------- */
 
-/* (grace_ns, cap_ns, [ns of rung 1..6], [ceiling of each kind]); 0: inherited from further out. */
+/* The arguments: handle, grace in ns, cap in ns, (ns of rungs 1 to 6), (ceiling of each kind). 0: inherited. */
 static PyObject *ladder_set(PyObject *module, PyObject *args)
 {
     unsigned long long handle;
@@ -70,8 +70,8 @@ static PyObject *incident_object(const struct bough_incident *i)
     return record ? Py_BuildValue("(NiNN)", record, i->rung, seconds_until(i->deadline), seconds_until(i->cap)) : NULL;
 }
 
-/* The callable has returned (verdict, seconds), or raised an exception. At rung 3 it is meant to raise: the point or
- * call that runs the handler raises the exception, which ends the thread. */
+/* The callable has returned (verdict, seconds), or raised an exception. At rung 3 it is meant to raise one: the point
+ * or call that runs the handler raises the exception, which ends the thread. */
 static int verdict_of(struct bough_incident *incident, PyObject *callable, PyObject *answer)
 {
     int verdict = BOUGH_PROMOTE;
@@ -89,7 +89,7 @@ static int verdict_of(struct bough_incident *incident, PyObject *callable, PyObj
     return verdict;
 }
 
-/* With or without the interpreter lock: it runs at check_interrupt(), and in interrupted blocking calls. */
+/* Called with or without the GIL: handlers run at check_interrupt(), and in interrupted blocking calls. */
 static int run_handler(struct bough_incident *incident, void *argument)
 {
     PyObject *callable = argument;
@@ -125,8 +125,8 @@ static void call_and_report(PyObject *callable)
     Py_XDECREF(result);
 }
 
-/* Runs on a library thread, for a frozen thread. If that thread holds the interpreter lock, this waits, and the rung's
- * time runs out. */
+/* Runs on a library thread, for a frozen thread. If the frozen thread holds the GIL, the closer waits, and the
+ * rung's time runs out. */
 static void run_closer(void *argument)
 {
     const struct closer *c = argument;
@@ -141,7 +141,7 @@ static void closer_dies(PyObject *capsule)
 {
     struct closer *c = PyCapsule_GetPointer(capsule, closer_key);
     if (!c || c->handle)
-        return; /* of a thread that was closed or has ended: the library may still read it */
+        return; /* its thread was closed or has ended without closer_drop(): the library may still read `c` */
     Py_XDECREF(c->callable);
     PyMem_RawFree(c);
 }
@@ -172,7 +172,7 @@ static PyObject *closer_drop(PyObject *module, PyObject *capsule)
     Py_RETURN_NONE;
 }
 
-/* ---- the dump ----------------------------------------------------------------------------------------------------- */
+/* ---- the dump ---------------------------------------------------------------------------------------------------- */
 
 static PyObject *dump(PyObject *module, PyObject *args)
 {
@@ -255,15 +255,16 @@ static PyObject *watchdog_interval(PyObject *module, PyObject *unused)
 }
 
 PyMethodDef bp_ladder_methods[] = {
-    {"notify_ready", notify_ready, METH_NOARGS, PyDoc_STR("notify_ready(): READY=1.")},
-    {"watchdog_feed", watchdog_feed, METH_NOARGS, PyDoc_STR("watchdog_feed(): WATCHDOG=1.")},
+    {"notify_ready", notify_ready, METH_NOARGS, PyDoc_STR("notify_ready(): send READY=1.")},
+    {"watchdog_feed", watchdog_feed, METH_NOARGS, PyDoc_STR("watchdog_feed(): send WATCHDOG=1.")},
     {"watchdog_interval", watchdog_interval, METH_NOARGS, PyDoc_STR("watchdog_interval(): seconds, or None.")},
-    {"exit_tier", exit_tier, METH_VARARGS, PyDoc_STR("exit_tier(tier, callable): at rung 5, before exit().")},
+    {"exit_tier", exit_tier, METH_VARARGS, PyDoc_STR("exit_tier(tier, callable): call it at rung 5, before exit().")},
     {"last_words", last_words, METH_VARARGS, PyDoc_STR("last_words(path, fd, core): where rung 6 writes its dump.")},
     {"ladder_set", ladder_set, METH_VARARGS, PyDoc_STR("ladder_set(handle, grace, cap, times, ceilings)")},
-    {"ladder_get", ladder_get, METH_VARARGS, PyDoc_STR("ladder_get(handle): the same, as it counts there.")},
-    {"closer", closer, METH_O, PyDoc_STR("closer(callable): run at rung 4, for the calling thread.")},
-    {"closer_drop", closer_drop, METH_O, PyDoc_STR("closer_drop(closer): what it was for is done.")},
+    {"ladder_get", ladder_get, METH_VARARGS,
+     PyDoc_STR("ladder_get(handle): the arguments of ladder_set() as they apply there.")},
+    {"closer", closer, METH_O, PyDoc_STR("closer(callable): run it at rung 4, for the calling thread.")},
+    {"closer_drop", closer_drop, METH_O, PyDoc_STR("closer_drop(closer): the closer is not needed any more.")},
     {"dump", dump, METH_VARARGS, PyDoc_STR("dump(fd): the tree, what each thread does, all stacks.")},
     {0},
 };

@@ -42,7 +42,7 @@ static int end_innermost(struct bp_thread *t)
         return -1;
     t->regions.innermost = r->outer;
     if (r->kind == BP_TAKES_PART && bp_set_kinds(t, r->kinds_before) != 0)
-        PyErr_Clear(); /* only invalid arguments could make it fail */
+        PyErr_Clear(); /* only invalid arguments could make bp_set_kinds() fail */
     bp_region_free(t, r);
     return 0;
 }
@@ -55,8 +55,8 @@ int bp_region_end(struct bp_thread *t, int kind)
     return -1;
 }
 
-/* The budget counts from the entry or the post, whichever is later; the time of the post is when the async thread saw
- * it. */
+/* The budget counts from the entry or the post, whichever is later. As the time of the post counts when the async
+ * thread saw it. */
 static bool protects(const struct bp_thread *t, const struct bp_region *r)
 {
     bough_time from = t->due.since > r->entered ? t->due.since : r->entered;
@@ -82,7 +82,7 @@ bool bp_admits(const struct bp_thread *t)
 struct switched {
     uint64_t thread;
     unsigned kinds_before;
-    bool began; /* a region that stays */
+    bool began; /* it began a region that stays */
 };
 
 struct manager {
@@ -91,7 +91,7 @@ struct manager {
     int64_t amount;            /* ns: budget or grace */
     bool check;                /* its end is an interruption point */
     unsigned kinds;            /* of a region that opts in */
-    struct switched *switched; /* what the call that made it has changed; NULL */
+    struct switched *switched; /* what the call that made this object has changed; NULL */
     unsigned flags;            /* of a handler */
     PyObject *callable;
 };
@@ -113,7 +113,7 @@ static int begin_region(struct bp_thread *t, struct manager *m, struct bp_region
         r->kinds_before = t->kinds;
         if (bp_set_kinds(t, m->kinds) != 0)
             return -1;
-        return bough_foreign_begin(&r->region, file, line > 0 ? -line : -1); /* the package's region: hidden */
+        return bough_foreign_begin(&r->region, file, line > 0 ? -line : -1); /* the package's region is hidden */
     case BP_HANDLER:
         Py_INCREF(m->callable);
         r->callable = m->callable;
@@ -189,8 +189,8 @@ static int stay(struct bp_thread *t, unsigned kinds)
     return 0;
 }
 
-/* Ends the innermost region other than the lasting one. That one is inside the other, so it is ended and begun
- * again. */
+/* Ends the innermost region other than the one that stays. If that one is inside the other, it is ended first, and
+ * begun again after that. */
 static int end_below(struct bp_thread *t, int kind)
 {
     const struct bp_region *top = t->regions.innermost;
@@ -211,8 +211,8 @@ void bp_regions_forget(struct bp_thread *t)
         ;
 }
 
-/* For a thread that is opted in already, only changes the kinds. Switching off has no effect in a thread that is
- * not. */
+/* In a thread that has opted in already, only changes the kinds. Switching off has no effect in a thread that has not
+ * opted in. */
 static int switch_now(struct bp_thread *t, struct manager *m)
 {
     bool takes_part = bough_foreign();
@@ -233,7 +233,7 @@ static void switch_back(struct bp_thread *t, struct manager *m)
     if (was.thread != t->id)
         return;
     if (!was.began && bp_set_kinds(t, was.kinds_before) != 0)
-        PyErr_Clear(); /* only invalid arguments could make it fail */
+        PyErr_Clear(); /* only invalid arguments could make bp_set_kinds() fail */
     if (was.began)
         bp_regions_forget(t);
 }
@@ -412,8 +412,8 @@ static PyObject *switch_taking_part(PyObject *module, PyObject *all)
     return (PyObject *)m;
 }
 
-/* Called by a thread whose code has finished: regions inside its `keep` outermost ones, which suspended generators have
- * left open, can't be left any more. */
+/* Called by a thread whose code has finished: regions that suspended generators have left open can't be left any more,
+ * except the outermost `keep`. */
 long bp_leave_open(struct bp_thread *t, long keep)
 {
     long open = 0, count = 0;
@@ -433,7 +433,8 @@ static PyObject *leave_open(PyObject *module, PyObject *keep)
 }
 
 static PyMethodDef region_methods[] = {
-    {"leave_open", leave_open, METH_O, PyDoc_STR("leave_open(keep): all regions but so many outermost. How many.")},
+    {"leave_open", leave_open, METH_O,
+     PyDoc_STR("leave_open(keep): end all regions but the outermost `keep`. Returns how many.")},
     {"critical_section", (PyCFunction)(void (*)(void))critical_section, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
          "critical_section(budget=5.0, *, check=False)\n--\n\nA region in which no interrupt is delivered, for at most "
@@ -448,8 +449,10 @@ static PyMethodDef region_methods[] = {
          "handler(callback, *, final=False)\n--\n\nA region with a handler of the ladder's: rung 2, or with final=True "
          "rung 3. It runs on the thread, at its next point.")},
     {"switch_taking_part", switch_taking_part, METH_O,
-     PyDoc_STR("switch_taking_part(all): the same from here on, and as a region if the result is used in a with.")},
-    {"taking_part", taking_part, METH_O, PyDoc_STR("taking_part(all): a region in which blocking calls are cut.")},
+     PyDoc_STR(
+         "switch_taking_part(all): as taking_part(), but from here on; as a region if the result is used in a with.")},
+    {"taking_part", taking_part, METH_O,
+     PyDoc_STR("taking_part(all): a region in which all interrupts, or only raise_exc()'s, end blocking calls.")},
     {0},
 };
 

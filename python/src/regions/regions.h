@@ -14,7 +14,7 @@ struct bp_region {
     bough_time entered; /* of a critical section */
     int64_t budget;
     unsigned kinds_before; /* of a region that opts in */
-    bool stays;            /* it lasts until its thread ends, whatever regions are entered and left meanwhile */
+    bool stays;            /* it lasts until its thread ends, even if other regions are entered and left meanwhile */
     PyObject *callable;    /* of a handler */
 };
 
@@ -22,7 +22,7 @@ enum bp_region_kind { BP_CRITICAL = 1, BP_CLEANUP, BP_ALLOW, BP_TAKES_PART, BP_H
 
 /* ---- signals.c ------------------------------------------------------------------------------------------------ */
 
-/* In main: the signal that has interrupted everything and was not cleared, or 0. */
+/* Called in main: the signal whose interrupt is pending and was not cleared; 0: none. */
 int bp_unhandled_signal(void);
 
 /* ---- regions.c ------------------------------------------------------------------------------------------------ */
@@ -35,7 +35,7 @@ int bp_region_end(struct bp_thread *t, int kind);
 /* Begin a region in which all interrupts end blocking calls. */
 int bp_taking_part_begin(struct bp_thread *t);
 int bp_critical_begin(struct bp_thread *t);
-/* ladder.c: the handler's region; the library's return value. */
+/* Begin a handler's region (ladder.c). Returns the library's result. */
 int bp_handler_enter(struct bp_region *r, PyObject *callable, unsigned flags, const char *file, int line);
 /* The calling thread ends: end the regions that last until then. */
 void bp_regions_forget(struct bp_thread *t);
@@ -43,8 +43,7 @@ struct bp_region *bp_region_new(struct bp_thread *t, int kind);
 /* Free a region that was not begun or has ended. */
 void bp_region_free(struct bp_thread *t, struct bp_region *r);
 
-/* End all regions of the calling thread but the outermost `keep`, which can't be left any more. Returns their
- * number. */
+/* End all regions of the calling thread but the outermost `keep`. Returns how many were ended. */
 long bp_leave_open(struct bp_thread *t, long keep);
 
 #endif

@@ -5,7 +5,7 @@
  * call. The handler in this file is installed before that one, so that all other threads are interrupted at once, even
  * if main is stuck.
  *
- * At the very end the signal is raised again, so that the exit status is the usual one.
+ * When the process ends, the signal is raised again, so that the exit status is the usual one.
  */
 #include "base/base.h"
 #include "regions/regions.h"
@@ -19,9 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static bough_thread *main_first; /* a signal interrupts the main thread, and the program decides about the rest; NULL */
+static bough_thread *main_first; /* not NULL: a signal interrupts only main, and the program decides about the rest */
 static struct sigaction pythons[NSIG];
-static bool posted[NSIG]; /* since Python's handler last read it */
+static bool posted[NSIG]; /* has on_signal() run since Python's handler last read this? */
 
 /* Makes the library take the signals that have their default action, which also starts the ladder's threads before a
  * signal comes. A signal that every thread blocks is not reported, because multiprocessing starts processes that
@@ -42,8 +42,8 @@ static PyObject *signals(PyObject *module, PyObject *on)
 /*
  * Python's handler runs in main, between bytecodes or when a blocking call has failed with EINTR. A signal that comes
  * right before the call, or to another thread, does not interrupt the call: main would continue to wait, where without
- * bough the process would have ended. So a timer sends the signal to main again, until _on_signal() has run. A
- * repetition is recognised by its value, and is no event.
+ * bough the process would have ended. So a timer sends the signal to main again, until _on_signal() has run.
+ * on_signal() recognises a repetition by its value, and posts no interrupt for it.
  */
 enum { FIRST_AGAIN = 10, LAST_AGAIN = 1000 }; /* ms: each time twice as long */
 
@@ -118,8 +118,8 @@ static PyObject *signals_come_to_main_first(PyObject *module, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* The repetition is started before the interpreter records the signal: it ends when Python's handler has run, which may
- * be at once. */
+/* The timer is started before the interpreter records the signal, because Python's handler, which stops the timer, may
+ * run at once. */
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -140,7 +140,7 @@ static void on_signal(int signo, siginfo_t *info, void *context)
     errno = saved;
 }
 
-/* ---- fork: a child that never uses bough has the signals of a program without it -------------------------------- */
+/* ---- fork: a child that never uses bough has the signals of a program without bough ----------------------------- */
 
 static __thread sigset_t before_fork;
 
@@ -157,7 +157,7 @@ static void after_fork(void)
     pthread_sigmask(SIG_SETMASK, &before_fork, NULL);
 }
 
-/* Only signals with their default action were taken. */
+/* Restores the default action, because only signals with that action were taken. */
 static void give_back_in_child(void)
 {
     struct sigaction now, default_action = {.sa_handler = SIG_DFL};
@@ -216,7 +216,7 @@ int bp_unhandled_signal(void)
     return syscall(SYS_gettid) == getpid() ? why.signo : 0;
 }
 
-static void die_of_it(void)
+static void die_of_signal(void)
 {
     int signo = bp_unhandled_signal();
     if (signo <= 0 || signo >= NSIG)
@@ -234,7 +234,7 @@ static PyObject *die_at_the_end(PyObject *module, PyObject *none)
 {
     static bool registered;
     (void)module, (void)none;
-    if (!registered && Py_AtExit(die_of_it) != 0)
+    if (!registered && Py_AtExit(die_of_signal) != 0)
         return PyErr_SetString(PyExc_RuntimeError, "too many functions are registered for the interpreter's end"), NULL;
     registered = true;
     Py_RETURN_NONE;
@@ -272,20 +272,22 @@ static PyObject *unhandled_signal(PyObject *module, PyObject *none)
 }
 
 PyMethodDef bp_signal_methods[] = {
-    {"signals", signals, METH_O, PyDoc_STR("signals(on): the library takes part in signals, or no longer.")},
+    {"signals", signals, METH_O, PyDoc_STR("signals(on): let the library handle signals, or stop that.")},
     {"stand_before", stand_before, METH_VARARGS,
-     PyDoc_STR("stand_before(signo): interrupt everything, then Python's.")},
-    {"post_signal", post_signal, METH_O, PyDoc_STR("post_signal(signo): interrupt what a signal interrupts.")},
+     PyDoc_STR("stand_before(signo): install a handler that posts an interrupt, then calls Python's handler.")},
+    {"post_signal", post_signal, METH_O, PyDoc_STR("post_signal(signo): post the interrupt that the signal posts.")},
     {"signals_come_to_main_first", signals_come_to_main_first, METH_NOARGS,
-     PyDoc_STR("signals_come_to_main_first(): in main. A signal interrupts main alone from here on.")},
+     PyDoc_STR("signals_come_to_main_first(): called in main. From here on a signal interrupts main alone.")},
     {"signal_taken", signal_taken, METH_O,
-     PyDoc_STR("signal_taken(signo): main has run Python's handler: it is woken for it no more.")},
+     PyDoc_STR("signal_taken(signo): main has run Python's handler; wake it for the signal no more.")},
     {"was_posted", was_posted, METH_VARARGS,
-     PyDoc_STR("was_posted(signo): has its handler interrupted everything, since the last call?")},
+     PyDoc_STR("was_posted(signo): has stand_before()'s handler posted an interrupt since the last call?")},
     {"die_at_the_end", die_at_the_end, METH_NOARGS,
-     PyDoc_STR("die_at_the_end(): of the signal that is unhandled then.")},
-    {"clear_exit", clear_exit, METH_NOARGS, PyDoc_STR("clear_exit(): all threads have ended that were asked to.")},
-    {"call_in_main", call_in_main, METH_O, PyDoc_STR("call_in_main(callable): at the main thread's next bytecode.")},
-    {"unhandled_signal", unhandled_signal, METH_NOARGS, PyDoc_STR("unhandled_signal(): in main; 0 if there is none.")},
+     PyDoc_STR("die_at_the_end(): when the process ends, raise the signal that is unhandled then.")},
+    {"clear_exit", clear_exit, METH_NOARGS,
+     PyDoc_STR("clear_exit(): clear the exit's interrupt, because all threads that it was to end have ended.")},
+    {"call_in_main", call_in_main, METH_O,
+     PyDoc_STR("call_in_main(callable): call it at the main thread's next bytecode.")},
+    {"unhandled_signal", unhandled_signal, METH_NOARGS, PyDoc_STR("unhandled_signal(): called in main; 0: none.")},
     {0},
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reports for a program: the ladder's steps and posts, by callbacks; and a signal that writes a dump. */
+/* Reports to a program: of the ladder's steps and of posts, by callbacks; and a signal that writes a dump. */
 #include "base/base.h"
 #include "thread/thread.h"
 #include "api/module.h"
@@ -12,8 +12,8 @@
 
 static PyObject *on_transition, *on_posting;
 
-/* Call a Python function with an event. Runs on a helper of the library: neither a poster nor the warden waits for it. The
- * Python functions only pass their arguments on, see ladder.py and _log.py. */
+/* Calls a Python function with an event. Runs on a helper thread of the library, so neither a poster nor the warden
+ * waits for it. The Python functions only pass their arguments on, see ladder.py and _log.py. */
 static void report_event(PyObject *const *function, PyObject *(*call)(PyObject *, const void *), const void *event)
 {
     if (bp_is_ending())
@@ -92,7 +92,7 @@ static PyObject *set_on_posting(PyObject *module, PyObject *callable)
     Py_RETURN_NONE;
 }
 
-/* The thread that writes the log: no signal handler runs on it, and its name is in count.c. */
+/* Called by the thread that writes the log: no signal handler runs on it, and count.c looks for its name. */
 static PyObject *be_log_thread(PyObject *module, PyObject *none)
 {
     sigset_t all;
@@ -134,7 +134,8 @@ static PyObject *dump_on_signal_undo(PyObject *module, PyObject *args)
 PyMethodDef bp_watching_methods[] = {
     {"set_on_transition", set_on_transition, METH_O, PyDoc_STR("set_on_transition(callable): called at each step.")},
     {"set_on_posting", set_on_posting, METH_O, PyDoc_STR("set_on_posting(callable): called for each post.")},
-    {"watch_again", watch_again, METH_NOARGS, PyDoc_STR("watch_again(): in a forked process that uses bough.")},
+    {"watch_again", watch_again, METH_NOARGS,
+     PyDoc_STR("watch_again(): register the callbacks again in a forked process that uses bough.")},
     {"root", root, METH_NOARGS, PyDoc_STR("root(): the handle of the branch around everything.")},
     {"be_log_thread", be_log_thread, METH_NOARGS, PyDoc_STR("be_log_thread(): the calling thread is bough-log.")},
     {"dump_on_signal", dump_on_signal, METH_VARARGS, PyDoc_STR("dump_on_signal(signum, fd, all_threads, chain)")},
