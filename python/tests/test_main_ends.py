@@ -54,13 +54,13 @@ class MainEnds(Case):
         self.ends(
             """
             import atexit
-            atexit.register(lambda: (time.sleep(2.5), say("late")))
+            atexit.register(lambda: (time.sleep(5), say("late")))
             work()
             sys.exit(5)
             """,
             status=5,
             says=["worker: exit 0", "late"],
-            env={"BOUGH_GRACE": "1.5"},
+            env={"BOUGH_GRACE": "4"},
         )
 
 
