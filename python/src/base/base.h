@@ -7,33 +7,33 @@
 
 /* ---- load.c --------------------------------------------------------------------------------------------------- */
 
-/* Load one of the package's files, and return a name from it: a new reference. An exception that is set stays, unless
- * NULL is returned with another one. */
+/* Import one of the package's files and return a new reference to the object with this name in it. An exception that is
+ * set before stays set, unless the import fails: NULL, with the exception of the import. */
 PyObject *bp_load(const char *file, const char *name);
 
 /* ---- text.c --------------------------------------------------------------------------------------------------- */
 
-/* Convert text for the library. `*utf8` is valid as long as the returned object: a new reference. NULL with an
+/* Convert text for the library. Returns a new reference to the object that owns the memory of `*utf8`; NULL with an
  * exception. */
 PyObject *bp_for_library(PyObject *text, const char **utf8);
-/* Text of the library's: names and reasons may come from the kernel or from C code, and contain any bytes. Those that
- * are not UTF-8 are replaced. NULL with MemoryError. */
+/* Convert text from the library. Names and reasons may come from the kernel or from C code, and contain any bytes:
+ * bytes that are not UTF-8 are replaced. NULL with MemoryError. */
 PyObject *bp_text(const char *utf8);
-/* Is the keyword argument this one? */
+/* Does the keyword argument have this name? */
 bool bp_is_keyword(PyObject *keyword, const char *name);
 
 /* ---- errors.c ------------------------------------------------------------------------------------------------- */
 
 /* Set an exception for errno after a failed call. Returns NULL. */
 PyObject *bp_error(const char *what);
-/* An exception is set. If it is Python's for arguments that do not fit, which comes before any frame, misfit(function,
- * exception) completes its message. */
+/* Call this with an exception set. If arguments did not match the signature, so that the interpreter raised a TypeError
+ * before it created a frame, misfit(function, exception) completes the message. */
 void bp_explain_misfit(PyObject *misfit, PyObject *function);
-/* The same for a public function of this name. NULL. */
+/* As bp_explain_misfit(), for the public function of this name. Returns NULL. */
 PyObject *bp_misfit(const char *name);
-/* Fetch the exception that is set, and clear it: a new reference. NULL: none is set. */
+/* Fetch and clear the exception that is set. Returns a new reference; NULL: no exception is set. */
 PyObject *bp_taken_exception(void);
-/* Sets a NotAliveError. */
+/* Set a NotAliveError. */
 void bp_not_alive(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- traceback.c ---------------------------------------------------------------------------------------------- */
@@ -43,20 +43,20 @@ void bp_hide_own_frames(void);
 
 /* ---- window.c ------------------------------------------------------------------------------------------------- */
 
-/* For tests: call the function that was passed to set_window(), with the window's name. 0; -1 with the exception that
- * it raised. */
+/* For tests: call the function that was passed to set_window(), with the window's name. Returns 0, or -1 with the
+ * exception that the function raised. */
 int bp_window(const char *name);
-/* The same where no exception may be raised: it is reported instead. */
+/* As bp_window(), where no exception may be raised: an exception is reported as unraisable instead. */
 void bp_window_passed(const char *name);
 
 /* ---- caller.c ------------------------------------------------------------------------------------------------- */
 
-/* The file and line of the calling Python code; the file's name is never freed. "" and 0: there is no Python caller. */
+/* The file and line of the calling Python code. The file's name is never freed. "" and 0: there is no Python caller. */
 const char *bp_caller(int *line);
-/* The flags of its code (CO_COROUTINE and the like). */
+/* The flags of the calling Python code (CO_COROUTINE and the like); 0: there is no Python caller. */
 int bp_caller_flags(void);
-/* "File ..., line ..., in ...": where a thread stands that keeps the GIL, for another one that can't have it. The
- * process is to end. */
+/* Write "File ..., line ..., in ...", the place of a thread that keeps the GIL. The caller can't get the GIL, and is
+ * about to end the process. false: the thread executes no Python code. */
 bool bp_innermost_line(const PyThreadState *ts, char *text, size_t size);
 
 /* ---- count.c -------------------------------------------------------------------------------------------------- */
@@ -67,17 +67,17 @@ extern FILE *(*bp_libc_fopen)(const char *, const char *);
 
 /* ---- ending.c ------------------------------------------------------------------------------------------------- */
 
-/* Does the interpreter end? Then the interpreter lock must not be acquired any more. */
+/* Is the interpreter ending? Then no thread may try to acquire the GIL any more. */
 bool bp_is_ending(void);
 void bp_end(void);
-/* Without the interpreter lock: may the thread's state be read, until bp_look_ends()? */
+/* May a caller without the GIL read a thread state now? If so, the interpreter's end waits for bp_look_ends(). */
 bool bp_look_begins(void);
 void bp_look_ends(void);
 void bp_looks_after_fork(void);
 
 /* ---- stacks.c ------------------------------------------------------------------------------------------------- */
 
-/* Keep the memory for the frames of ended threads for the next ones, or stop doing so. */
+/* Start or stop keeping the memory for the frames of ended threads for new threads. */
 void bp_keep_stacks(bool on);
 
 #endif

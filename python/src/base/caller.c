@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the calling Python code stands: a file and a line, for the tree and for messages.
+ * The place of the calling Python code, a file and a line, for the tree and for messages.
  *
  * The interpreter finds a line by walking through the code object's table from its beginning, which takes microseconds
- * in a long function. The last places are cached. An entry owns its code object, so that the object's address
- * identifies this code only.
+ * in a long function. So the most recent places are cached. An entry of the cache owns its code object, so no other
+ * code object can get the same address.
  */
 #include "base/base.h"
 
@@ -21,7 +21,7 @@ static struct place {
     const char *file;
 } places[PLACES_KEPT];
 
-static PyObject *file_names; /* never freed: another process may read the tree at any moment */
+static PyObject *file_names; /* never freed, because another process may read the tree at any time */
 
 static const char *kept(PyObject *name)
 {
@@ -31,7 +31,7 @@ static const char *kept(PyObject *name)
     return mine ? PyUnicode_AsUTF8(mine) : NULL;
 }
 
-/* Its code, a new reference, and the offset of its instruction. No frame object is made for it. */
+/* A new reference to the frame's code, and the offset of its current instruction. No frame object is created. */
 static PyCodeObject *code_of(struct _PyInterpreterFrame *frame, int *instruction)
 {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -47,7 +47,7 @@ static PyCodeObject *code_of(struct _PyInterpreterFrame *frame, int *instruction
     return NULL;
 }
 
-/* Consumes the reference to the code. */
+/* Steals the reference to the code. */
 static const struct place *look_up(PyCodeObject *code, int instruction)
 {
     struct place *p = &places[((uintptr_t)code / 64 + (unsigned)instruction / 2) % PLACES_KEPT];
@@ -83,7 +83,7 @@ const char *bp_caller(int *line)
     return p ? p->file : "";
 }
 
-/* Text that an object has inside: to ask for it allocates nothing. */
+/* The text of a string that has its UTF-8 form inside the object: getting that allocates nothing. */
 static const char *inside(PyObject *text)
 {
     return text && PyUnicode_Check(text) && PyUnicode_IS_COMPACT_ASCII(text) ? PyUnicode_AsUTF8(text) : "?";
@@ -93,7 +93,7 @@ bool bp_innermost_line(const PyThreadState *ts, char *text, size_t size)
 {
     int instruction;
     struct _PyInterpreterFrame *frame = bp_innermost(ts);
-    PyCodeObject *code = frame ? code_of(frame, &instruction) : NULL; /* kept: the process ends */
+    PyCodeObject *code = frame ? code_of(frame, &instruction) : NULL; /* not released: the process ends */
     if (!code)
         return false;
     snprintf(text, size, "File \"%s\", line %d, in %s", inside(code->co_filename), PyCode_Addr2Line(code, instruction),

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many threads the interpreter counts when the process forks.
+ * Corrects the number of threads that the interpreter reads when the process forks.
  *
- * From Python 3.12 on a fork in a process with several threads is a DeprecationWarning: a thread that is not there in
- * the new process may have held a lock. The interpreter reads the count from /proc/self/stat. The library's threads are
- * in that count, although the locks that they hold are handled at a fork. So the interpreter's fopen() of that file,
- * and of no other, returns a copy in which they are not counted: a program without threads gets no warning, one with
- * threads does.
+ * From Python 3.12 on a fork in a process with several threads causes a DeprecationWarning, because a thread that does
+ * not exist in the new process may have held a lock. The interpreter reads the number from /proc/self/stat. That number
+ * includes the library's threads, although the library handles their locks at a fork. So the interpreter's fopen() of
+ * that file, and of no other, returns a copy that does not count the library's threads: a program gets the warning only
+ * if it has other threads.
  */
 #include "base/base.h"
 
@@ -17,7 +17,7 @@
 
 FILE *(*bp_libc_fopen)(const char *, const char *);
 
-/* The names that the library gives to its threads. A worker that runs a child has the child's name, and counts. */
+/* The names that the library gives to its threads. A worker that runs a child has the child's name, and is counted. */
 static const char *const names[] = {"bough-async\n",   "bough-resolver\n", "bough-exit\n",
                                     "bough-guard\n",   "bough-helper\n",   "bough-log\n",
                                     "bough-signals\n", "bough-ticker\n",   "bough-worker\n"};
@@ -48,7 +48,7 @@ static int count_own(void)
     return count;
 }
 
-/* The field that has the count is the 20th of the file, and the 18th after the name, which may have spaces. */
+/* The number of threads is the file's 20th field, and the 18th after the name, which may contain spaces. */
 static char *count_in(char *text)
 {
     char *at = strrchr(text, ')');
@@ -57,7 +57,7 @@ static char *count_in(char *text)
     return at ? at + 1 : NULL;
 }
 
-/* The stream's text, with the smaller count; NULL: the text has an unexpected format. */
+/* A stream with the same text but the smaller number. NULL: the text has an unexpected format, or no memory is left. */
 static FILE *without_own(FILE *stat)
 {
     char text[2048], *count;

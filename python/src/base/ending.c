@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interpreter ends while other threads still run: daemons, and the library's threads. They can't get the
- * interpreter lock any more, and the thread states of the daemons are freed while these are in their blocking calls. An
- * interrupted call reads the thread state of its thread without the lock (cut.c), so the end waits for reads that have
- * begun, and allows no others after that.
+ * The interpreter can end while daemon threads and the library's threads still run. These threads can't get the GIL any
+ * more, and the thread state of a daemon is freed while the daemon is in a blocking call. An interrupted call reads its
+ * thread's state without the GIL (cut.c), so bp_end() waits for the reads that have begun, and prevents any others.
  */
 #include "base/base.h"
 
@@ -23,7 +22,7 @@ bool bp_is_ending(void)
     return __atomic_load_n(&ending, __ATOMIC_SEQ_CST);
 }
 
-/* Sequentially consistent, as in bp_end(): one of the two sees the other's store. */
+/* Sequentially consistent, as in bp_end(): either this function sees `ending` set, or bp_end() sees `looks` raised. */
 bool bp_look_begins(void)
 {
     __atomic_add_fetch(&looks, 1, __ATOMIC_SEQ_CST);
@@ -39,8 +38,8 @@ void bp_look_ends(void)
         syscall(SYS_futex, &looks, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* A read takes microseconds and waits for nothing: one that takes a second was stopped by a debugger. This sleeps
- * meanwhile, because the reading thread may have a lower priority. */
+/* A read takes microseconds and never blocks. If one takes a second, its thread was stopped, for example by a debugger,
+ * and is not waited for. This sleeps and does not spin, because the reading thread may have a lower priority. */
 void bp_end(void)
 {
     __atomic_store_n(&ending, true, __ATOMIC_SEQ_CST);

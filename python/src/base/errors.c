@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Errors of the package's own functions, and the error that is set. */
+/* Sets the errors of the package's functions, completes their messages, and fetches the exception that is set. */
 #include "base/base.h"
 
 #include <errno.h>

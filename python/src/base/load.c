@@ -2,7 +2,7 @@
 /* Loading the package's files. */
 #include "base/base.h"
 
-/* Interrupts are kept out of the import: the caller may be interrupted already, and a call in the import would fail. */
+/* In a critical section: an interrupt of the caller may be due already, and would make a call in the import fail. */
 PyObject *bp_load(const char *file, const char *name)
 {
     struct bough_region region;

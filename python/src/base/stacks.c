@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory for the frames of Python threads. The interpreter maps 16 kB for each thread's first frame, and unmaps them at
- * the thread's end, with the interpreter lock held: two system calls, an interrupt of each other processor that runs a
- * thread of the process, and the faults of new pages. For a child with little to do that took longer than everything
- * else. So the blocks of some threads that have ended are kept for the next ones, between the interpreter and its arena
- * allocator.
+ * Keeps memory for the frames of Python threads. The interpreter maps 16 kB for each thread's first frame, and unmaps
+ * the block at the thread's end, with the GIL held. That costs two system calls, an inter-processor interrupt for each
+ * CPU that runs another thread of the process, and page faults: more than the rest of a short child. So this allocator,
+ * between the interpreter and its arena allocator, keeps the blocks of some ended threads for new threads.
  *
- * The interpreter writes each part of such a block before it reads it, because threads reuse their blocks in the same
- * way, frame by frame.
+ * A kept block need not be cleared: the interpreter never reads a part of a block that it has not written, because
+ * frames of one thread reuse the block of earlier frames in the same way.
  */
 #include "base/base.h"
 #include "api/module.h"
 
-enum { BLOCK = 16 * 1024, MOST = 64 }; /* as many as the library parks threads */
+enum { BLOCK = 16 * 1024, MOST = 64 }; /* as many as the library keeps idle workers */
 
 static PyObjectArenaAllocator original;
 static bool installed, keeps;
 
-/* A lock, because subinterpreters have separate interpreter locks. A thread that finds it taken does without a kept
- * block; so does a forked process, permanently, if another thread held it. */
+/* A lock, because each subinterpreter may have a separate GIL. A thread that finds the lock held does not wait: it uses
+ * the interpreter's allocator. A forked process does so permanently if another thread held the lock at the fork. */
 static bool in_use;
 static void *kept[MOST];
 static int count;
@@ -79,7 +78,7 @@ static void install(void)
     installed = true;
 }
 
-/* Restores the allocator, unless other code has replaced it since: that code continues to call this one. */
+/* Restores the allocator, unless other code has replaced bough's since: that code continues to call bough's. */
 static void uninstall(void)
 {
     PyObjectArenaAllocator now;
@@ -102,7 +101,7 @@ void bp_keep_stacks(bool on)
         uninstall();
 }
 
-/* For the report: None, if none are kept. */
+/* For the report. */
 static PyObject *kept_stacks(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by all files: the process's state, and the calling thread's. */
+/* The state that all files share: the process's, and the calling thread's. */
 #include "base/state.h"
 
 struct bp_process bp;

@@ -2,21 +2,22 @@
 /*
  * The extension's data: one struct for the process, one for each thread whose Python code has used bough.
  *
- * The interrupt itself lives in the library: records, levels, wakes. Here is only what the library can't know: the
- * exception that is to be raised, and whether a call of the interpreter was interrupted and its error is still to be
- * replaced.
+ * The library keeps an interrupt's records, the threads' levels and the wakes. The extension keeps only what needs the
+ * interpreter: the exception that has to be raised, and whether a call of the interpreter was interrupted whose error
+ * must still be replaced.
  *
- *      poster, with the interpreter lock              target
- *      --------------------------------              ------
- *      exc.posted = E  (raise_exc)                    in a blocking call, without the lock:
- *      bough_post_event(target) -------------------->   the library cuts it; on_interrupted(): cut.is_set, cut.why
+ *      poster, with the GIL                           target
+ *      --------------------                           ------
+ *      exc.posted = E  (raise_exc)                    in a blocking call, without the GIL:
+ *      bough_post_event(target) -------------------->   the library interrupts the call
+ *                                                       bp_call_interrupted() sets cut.is_set, cut.why
  *                                                       the call fails with BP_CUT, an unused errno
- *                                                     the interpreter makes an OSError of it, with the lock:
+ *                                                     the interpreter creates an OSError for that, with the GIL:
  *                                                       alloc_or_raise() finds `cut`, raises E or a ThreadExit instead
  *                                                     in bytecode: check_interrupt(), or delivery.c, asynchronously
  *
- * The interpreter lock protects all of the following (the module declares that it needs the lock), except `cut` and
- * `wait`, which only the thread itself uses, with or without the lock.
+ * The GIL protects all of the following (the module declares that it needs the GIL), except `cut` and `wait`, which
+ * only the thread itself uses, with or without the GIL.
  */
 #ifndef BP_STATE_H
 #define BP_STATE_H
@@ -27,8 +28,8 @@
 #include <bough.h>
 #include <stdbool.h>
 
-/* The errno of an interrupted call. The kernel has no errno so high, so no code mistakes it for another error. Not
- * EINTR, after which the interpreter would retry the call. */
+/* The errno of an interrupted call. The kernel has no errno so high, so no code mistakes BP_CUT for another error.
+ * BP_CUT is not EINTR, because the interpreter would retry the call then. */
 enum { BP_CUT = 1125 };
 
 /* The place of a thread's Python code: the frame, whose contents are never read, and its instruction. */
@@ -46,19 +47,19 @@ struct bp_raised {
     bough_time until;
 };
 
-/* Records that stay pending are not raised again for a while: so many are remembered for each thread. */
+/* A record that stays pending is not raised again for a while. So each thread remembers the last records raised. */
 enum { BP_RAISED_KEPT = 4 };
 struct bp_raised_lately {
     struct bp_raised records[BP_RAISED_KEPT];
     unsigned next; /* the entry that is used next */
 };
 
-/* How the list has the entry: entries.c. */
+/* The entry's links in the list and the table of entries.c. */
 struct bp_entry {
     struct bp_thread *next, **link, *same;
 };
 
-/* The thread's interrupted call. Used by the thread only, with or without the interpreter lock. */
+/* The thread's interrupted call. Used by the thread only, with or without the GIL. */
 struct bp_cut {
     bool is_set; /* a call was interrupted, and no exception was raised for it yet */
     struct bp_place place;
@@ -67,7 +68,7 @@ struct bp_cut {
     bool unplaced; /* the call's place has not been recorded yet: cause.c */
 };
 
-/* The interpreter's waits that the thread is in. Used by the thread only, with or without the interpreter lock. */
+/* The interpreter's waits that the thread is in. Used by the thread only, with or without the GIL. */
 struct bp_wait {
     bool in_lock; /* in a lock's method whose wait may be interrupted */
     bool lock_cut;
@@ -77,11 +78,11 @@ struct bp_wait {
 /* Exceptions that the thread is to raise, and the records that it has raised. */
 struct bp_exceptions {
     PyObject *posted;                /* by raise_exc(), not raised yet; NULL */
-    bool raised;                     /* whether any exception of an interrupt was raised since its work began */
-    bool in_finalizer;               /* of a file: what is raised in it is kept, see finalizers.c */
-    PyObject *raised_in_finalizer;   /* NULL: nothing */
+    bool raised;                     /* an interrupt's exception was raised in the thread, or in this work item */
+    bool in_finalizer;               /* in a file's finalizer, in which an exception is kept: finalizers.c */
+    PyObject *raised_in_finalizer;   /* that exception; NULL */
     PyObject *final;                 /* the exception that a final handler raised, which ends the thread; NULL */
-    struct bp_raised_lately *lately; /* NULL: nothing was, as in most threads */
+    struct bp_raised_lately *lately; /* NULL: no record was raised, as in most threads */
 };
 
 /* Interrupts that were posted before the thread had a handle: queued.c. */
@@ -90,14 +91,14 @@ struct bp_queue {
 };
 
 struct bp_grace {
-    int64_t length;   /* the time without further interruptions of its calls after one, ns; 0: the default */
+    int64_t length;   /* after a call was interrupted, no other one is for this time, ns; 0: the default */
     bough_time until; /* when the grace period of the pending interrupt ends */
 };
 
 /* The blocks of on_interrupt() that are open: callback.c. */
 struct bp_callbacks {
     struct bp_callback *innermost;
-    bool nudged; /* their deadlines have passed, which the thread has not seen yet */
+    bool nudged; /* the thread's calls are interrupted because of them, and the thread has not noticed yet: nudge.c */
 };
 
 struct bp_open_regions {
@@ -109,24 +110,24 @@ struct bp_open_regions {
 /* The interrupt that the thread has to raise, as the async thread sees it: delivery.c. */
 struct bp_due {
     bool is_set;             /* `event_fd` was readable when last checked */
-    struct bp_raised record; /* that was pending then */
-    bough_time since;        /* when the async thread saw that there is something to raise; 0: nothing */
+    struct bp_raised record; /* the record that was pending then */
+    bough_time since;        /* when the async thread saw that an exception has to be raised; 0: none has to be */
     PyObject *callable;      /* called each time that an interrupt becomes due; NULL */
 };
 
-/* The time that the thread has to come to a point: turn.c. */
+/* The time that the thread has to reach an interruption point: turn.c. */
 struct bp_turn {
-    int64_t had_run; /* its processor time when an interrupt last woke the async thread; 0: none has */
-    int64_t from;    /* the same, of the interrupt that is to be raised */
+    int64_t had_run; /* the thread's CPU time when an interrupt last woke the async thread; 0: none has */
+    int64_t from;    /* the thread's CPU time when this turn began */
     bool over;
 };
 
-/* The async thread's examinations of the thread. */
+/* The state of the async thread's checks of the thread. */
 struct bp_look {
     bool listed; /* in the list of threads to examine: async_exc.c */
     struct bp_thread *before, *next;
     struct bp_place place; /* the thread's place when last examined */
-    int again_in;          /* ms until the next check; it grows while the thread stays there; 0: not examined yet */
+    int again_in;          /* ms until the next check; grows while the thread stays at `place`; 0: not examined yet */
 };
 
 /* How long the thread has been in the same call: c_code.c. */
@@ -137,20 +138,20 @@ struct bp_stays {
 
 /* The exception of PyThreadState_SetAsyncExc(): armed.c. */
 struct bp_armed {
-    bool is_set; /* it was armed, and was not raised yet */
+    bool is_set; /* an exception was armed, and was not raised yet */
     bough_time at;
-    bool withdrawing; /* it is being raised where it has no effect */
+    bool withdrawing; /* the exception is being raised in a function where it has no effect */
 };
 
 /* The monitoring of the thread's instructions: monitor.c. */
 struct bp_monitored {
-    bool awaited;               /* for the exception */
-    Py_tracefunc traced_before; /* 3.11: a debugger's, while trace.c traces */
+    bool awaited;               /* an exception is waiting for an instruction where it may be raised */
+    Py_tracefunc traced_before; /* 3.11: the debugger's trace function, while trace.c traces */
 };
 
 struct bp_fork {
-    bool in_hooks;         /* between the hooks of os.fork(): nothing may be armed */
-    PyObject *left_behind; /* in a forked process: what was posted in the parent, to be dropped */
+    bool in_hooks;         /* between the hooks of os.fork(): no exception may be armed */
+    PyObject *left_behind; /* in a forked process: the exception that was posted in the parent, to be dropped */
 };
 
 struct bp_thread {
@@ -158,23 +159,23 @@ struct bp_thread {
     uint64_t id;           /* of its PyThreadState: never used twice in a process */
     PyThreadState *tstate; /* valid as long as the entry is in the list, if `begun` is set: bp_thread_lives() */
     bough_thread *handle;  /* NULL: the library does not know it */
-    bool begun;            /* the thread uses bough itself; else a poster has made the entry */
-    bool late;             /* the entry was made while the thread state was being cleared: thread.c */
+    bool begun;            /* the thread has used bough itself; false: a poster has created the entry */
+    bool late;             /* the entry was created while the thread state was being cleared: thread.c */
 
     unsigned kinds; /* the kinds of interrupts that end its blocking calls, a bit each; 0: not opted in */
     struct bp_grace grace;
     struct bp_callbacks callbacks;
     struct bp_open_regions regions;
-    struct bp_branch_object *branches; /* that it has open, the innermost first: branch_object.c */
-    PyObject *child;                   /* the Child that runs in it; NULL */
+    struct bp_branch_object *branches; /* the branches that it has open, the innermost first: open_branches.c */
+    PyObject *child;                   /* the Child that runs in the thread; NULL */
 
     struct bp_cut cut;
     struct bp_wait wait;
     struct bp_exceptions exc;
     struct bp_queue queue;
 
-    bool in_item;      /* it runs a pool's call: admits.c */
-    bool asynchronous; /* interrupts come anywhere in its bytecode */
+    bool in_item;      /* the thread runs a pool's call: admits.c */
+    bool asynchronous; /* interrupts are raised anywhere in the thread's bytecode */
     int event_fd;      /* readable while an interrupt is due; -1 */
     struct bp_due due;
     struct bp_turn turn;
@@ -189,10 +190,9 @@ struct bp_thread {
 struct bp_process {
     PyInterpreterState *interpreter; /* the main interpreter */
     struct bp_thread *threads;
-    unsigned changes;      /* of that list */
-    PyObject *thread_exit; /* the class; NULL: _exceptions.py is not loaded yet */
-    PyObject
-        *may_raise_in; /* function of _async_safe.py: may an exception come into this frame?; NULL: not loaded yet */
+    unsigned changes;       /* how many entries were removed from that list */
+    PyObject *thread_exit;  /* the class; NULL: _exceptions.py is not loaded yet */
+    PyObject *may_raise_in; /* _async_safe.py's: may an exception be raised in this frame? NULL: not loaded yet */
     PyObject *record_type;
     bool opted_in; /* calls are interposed, methods replaced */
 };
@@ -200,8 +200,8 @@ struct bp_process {
 extern struct bp_process bp;
 extern __thread struct bp_thread *bp_me __attribute__((tls_model("initial-exec")));
 
-/* The innermost frame of a thread state, whose contents are never read; NULL: it executes no Python code. From 3.15 on
- * each thread state has a base frame below all others. */
+/* The innermost frame of a thread state; NULL: the thread executes no Python code. From 3.15 on each thread state has a
+ * base frame outside all others. */
 static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
 {
 #if PY_VERSION_HEX >= 0x030F0000
@@ -213,7 +213,7 @@ static inline struct _PyInterpreterFrame *bp_innermost(const PyThreadState *ts)
 #endif
 }
 
-/* NULL: none, as at the start of a thread. */
+/* `frame` NULL: the thread state has no frame, as at the start of a thread. */
 static inline void bp_set_innermost(PyThreadState *ts, struct _PyInterpreterFrame *frame)
 {
 #if PY_VERSION_HEX >= 0x030F0000

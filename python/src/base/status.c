@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exit status that an uncaught interrupt gives the process: an interrupt is no success. In C, because the
- * interpreter reads it when main has ended: the next signal would interrupt Python code, and the interpreter would
- * write the exception's text, for example "SIGTERM", instead of ending with the status.
+ * The exit status of a process that an uncaught interrupt ends, because an interrupt is no success. This is C code: the
+ * interpreter reads the status after main has ended, when a signal would interrupt Python code, and the interpreter
+ * would then print the exception's text, for example "SIGTERM", instead of exiting with the status.
  */
 #include "api/module.h"
 
-/* Text is written to standard error, with status 1. */
+/* If the status is text, the interpreter prints it to stderr and exits with 1. */
 static PyObject *status_of_record(PyObject *record, PyObject *kind)
 {
     PyObject *status = NULL, *signo = PyObject_GetAttrString(record, "signo"),
@@ -43,6 +43,6 @@ static PyObject *exit_status(PyObject *module, PyObject *error)
 }
 
 PyMethodDef bp_status_methods[] = {
-    {"exit_status", exit_status, METH_O, PyDoc_STR("exit_status(error): what a ThreadExit has as its code.")},
+    {"exit_status", exit_status, METH_O, PyDoc_STR("exit_status(error): the `code` of a ThreadExit.")},
     {0},
 };

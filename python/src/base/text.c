@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* The UTF-8 form of text without null characters and lone surrogates; else NULL. */
+/* The UTF-8 form of text. NULL: the text has null characters or lone surrogates. */
 static const char *utf8_of(PyObject *text)
 {
     Py_ssize_t size;

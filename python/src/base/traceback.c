@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tracebacks without the package's frames. An exception that leaves a block, or that a wrong argument has raised, may
- * have been raised by the package's Python code, whose frames do not help a user. They are the outermost ones when C
- * code gets the exception: a child's frames, further in, stay.
+ * Removes the package's frames from tracebacks. An exception that leaves a block, or that reports a wrong argument, may
+ * have been raised by the package's Python code, whose frames do not help a user. When C code gets the exception, the
+ * package's frames are the outermost ones. Frames further in, such as those of a child's function, stay.
  */
 #include "base/base.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Windows: places in race windows. They call a test's function, so that a test can make the race happen. */
+/* Hooks in race windows: each calls a test's function, so that the test can make the race happen. */
 #include "base/base.h"
 #include "api/module.h"
 
@@ -30,6 +30,6 @@ static PyObject *set_window(PyObject *module, PyObject *callable)
 
 PyMethodDef bp_window_methods[] = {
     {"set_window", set_window, METH_O,
-     PyDoc_STR("set_window(callable): for tests, called where a race would be lost.")},
+     PyDoc_STR("set_window(callable): for tests: bough calls it, with a name, in each race window. None: no longer.")},
     {0},
 };
