@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The entries of all threads: a list, the newest first, and a table by number. A thread searches for its entry when it
- * begins to use bough, and removes it when it ends: with thousands of threads, a walk through the list would take most
- * of the time for both.
+ * begins to use bough, and removes the entry when it ends. With thousands of threads, a walk through the list would
+ * take most of the time of these two steps.
  *
- * The numbers are consecutive, so their lower bits distribute them evenly.
+ * The numbers are consecutive, so their lower bits distribute the entries evenly.
  */
 #include "thread/thread.h"
 
@@ -24,7 +24,7 @@ static void put_in_chain(struct bp_thread *t)
     *chain(t->id) = t;
 }
 
-/* If there is no memory, the chains grow longer. */
+/* If there is no memory for a larger table, the chains grow longer. */
 static void grow_table(void)
 {
     struct bp_thread **larger = PyMem_RawCalloc(2 * size, sizeof(struct bp_thread *)), **old = table;

@@ -2,7 +2,7 @@
 /* The place of a thread's Python code: its innermost frame and instruction. */
 #include "thread/thread.h"
 
-#if PY_VERSION_HEX < 0x030C0000 /* there is no other way to a frame's instruction without the interpreter lock */
+#if PY_VERSION_HEX < 0x030C0000 /* no function returns a frame's instruction without the GIL */
 #define Py_BUILD_CORE_MODULE 1
 #include <internal/pycore_frame.h>
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Queues interrupts of a thread that the library does not know yet. They are posted when the library knows the thread
- * (rule 16). */
+/* Queues the interrupts for a thread that the library does not know yet, and posts them when the library knows the
+ * thread (rule 16). */
 #include "thread/thread.h"
 
-/* Not a list object: creating one may run finalizers in 3.11, and other threads with them. */
+/* Does not use a list object: in 3.11, creating one may run finalizers, during which other threads may run. */
 int bp_queue(struct bp_thread *t, PyObject *reason)
 {
     struct bp_queued *q = PyMem_RawMalloc(sizeof *q);

@@ -8,12 +8,12 @@ static const char *const kind_names[BOUGH_KINDS] = {"stop", "timeout",  "sibling
 
 static PyStructSequence_Field record_fields[] = {
     {"kind", "'stop', 'timeout', 'sibling', 'signal', 'exit', 'operator' or 'exception'"},
-    {"reason", "what the first poster said, or ''"},
+    {"reason", "the reason that the first poster gave, or ''"},
     {"source", "the native id of the thread that posted it; 0: bough itself"},
-    {"age", "seconds since it was first posted, when this was asked"},
+    {"age", "seconds from the first post until the record was read"},
     {"count", "how many posts it stands for"},
-    {"signo", "of a signal, else 0"},
-    {"rung", "where it stands on the ladder; 1 is the flag"},
+    {"signo", "the number of the signal, for the kind 'signal'; else 0"},
+    {"rung", "its rung on the ladder; 1 is the flag"},
     {"target", "the handle of the thread or branch it was posted to"},
     {"since", "when it was first posted, in nanoseconds on bough's clock"},
     {NULL, NULL},

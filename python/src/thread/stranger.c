@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that have not used bough, and are interrupted: the poster makes them known to the library, which shows them
- * in its tree and reports overdue interrupts (rule 16). Such a thread takes its slot over at its first use of bough.
+ * Interrupts of threads that have not used bough. The poster makes such a thread known to the library, which then shows
+ * the thread in its tree and reports overdue interrupts (rule 16). The thread takes over its slot at its first use of
+ * bough.
  *
- * No Python code and no other thread runs in here, because the poster continues to use the entry that it has looked up.
+ * Nothing here runs Python code or lets other threads run, because the poster continues to use the entry that it has
+ * looked up.
  */
 #include "thread/thread.h"
 #include "api/module.h"
@@ -11,14 +13,14 @@
 /* 0: the thread is being started, and its id is not known yet. */
 static pid_t native_id(const PyThreadState *ts)
 {
-    bool is_starters = PY_VERSION_HEX < 0x030C0000 && !bp_runs_code(ts); /* as its ident is */
+    bool is_starters = PY_VERSION_HEX < 0x030C0000 && !bp_runs_code(ts); /* so is the ident */
     return is_starters ? 0 : (pid_t)ts->native_thread_id;
 }
 
 #ifdef Py_GIL_DISABLED
 
-/* In such an interpreter objects that this thread makes for another thread may be freed by this one, after the other
- * has ended. So bp_prune(), or the library's ticker, drops the entry. */
+/* In a free-threaded interpreter, objects that the poster creates for another thread may be freed by the poster, after
+ * the other thread has ended. So the entry gets no capsule: bp_prune(), or the library's ticker, drops the entry. */
 static bool will_be_forgotten(struct bp_thread *t)
 {
     (void)t;
@@ -27,7 +29,7 @@ static bool will_be_forgotten(struct bp_thread *t)
 
 #else
 
-/* Without a garbage collection, which up to 3.11 may begin here and run Python code, so that threads could end
+/* Prevents a garbage collection, which up to 3.11 may begin here and run Python code, so that threads could end
  * meanwhile. */
 static PyObject *new_dictionary(void)
 {
@@ -53,7 +55,7 @@ void bp_thread_show(struct bp_thread *t)
 {
     char name[BP_NAME];
     if (t->handle && !t->begun && bough_alive(t->handle) != 0)
-        t->handle = NULL; /* C code of the thread has used bough at the same moment, and has another handle */
+        t->handle = NULL; /* C code of the thread has used bough meanwhile, and the thread has another handle */
     pid_t tid = t->handle ? 0 : native_id(t->tstate);
     if (!tid || !will_be_forgotten(t))
         return;

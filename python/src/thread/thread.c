@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: the calling thread, and looking up other threads.
+ * Finds the entries of the calling thread and of other threads.
  *
- * An entry is made by the thread itself, at its first use of bough, or before that by a thread that posts to it, which
- * then makes the thread known to the library, too. It is found by the number of its PyThreadState, which is never
- * reused, so a post to a thread that has ended does not reach another one with the same ident (rule 6). The entry is
- * freed with that PyThreadState, whose dictionary contains its capsule.
+ * A thread creates its entry at its first use of bough. If another thread posts to it before that, the poster creates
+ * the entry, and makes the thread known to the library, too. An entry is found by the number of its PyThreadState,
+ * which is never reused: so a post to a thread that has ended does not reach another thread with the same ident
+ * (rule 6). The entry is freed with the PyThreadState, whose dictionary contains the entry's capsule.
  */
 #include "base/base.h"
 #include "thread/thread.h"
@@ -21,7 +21,7 @@ static __thread uint64_t cleared; /* the number of this thread's state whose cap
 /* ---- entries -------------------------------------------------------------------------------------------- */
 
 /* The thread state is being cleared: by the thread at its end, or by another one after a fork or at the interpreter's
- * end. Calls of a thread that continues without Python no longer become exceptions. */
+ * end. If the thread continues without Python, its interrupted calls no longer become exceptions. */
 static void capsule_dies(PyObject *capsule)
 {
     struct bp_thread *t = PyCapsule_GetPointer(capsule, key);
@@ -65,7 +65,7 @@ static struct bp_thread *make_entry(PyThreadState *tstate)
 
 /* ---- the calling thread ---------------------------------------------------------------------------------- */
 
-/* A thread that bough did not start gets its name in threading. */
+/* `options` is NULL if bough did not start the thread. The library then gets the name that threading has for it. */
 static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options *options)
 {
     char name[BP_NAME];
@@ -75,8 +75,8 @@ static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options
     return bough_adopt_with(&(struct bough_child_options){.name = *name ? name : NULL});
 }
 
-/* Enters the thread into the tree, or takes over the slot that a poster has made for it. The thread then posts what was
- * queued before the library knew it. */
+/* Adds the calling thread to the tree, or takes over the slot that a poster has created for it. Then posts the
+ * interrupts that were queued while the library did not know the thread. */
 static int begin_entry(struct bp_thread *t, const struct bough_child_options *options)
 {
     if (t->begun)
@@ -94,9 +94,9 @@ static int begin_entry(struct bp_thread *t, const struct bough_child_options *op
     return 0;
 }
 
-/* For finalizers that run while the thread state is cleared: its dictionary and the entry are gone already. A new entry
- * serves for the remaining time. It is not stored in bp_me, because the thread may get another thread state, as threads
- * of C libraries do. */
+/* For finalizers that run while the thread state is cleared, when its dictionary and the thread's entry are gone
+ * already: a new entry serves for the remaining time. The new entry is not stored in bp_me, because the thread may get
+ * another thread state, as threads of C libraries do. */
 static struct bp_thread *late(PyThreadState *tstate)
 {
     bp_prune();
@@ -145,8 +145,8 @@ struct bp_thread *bp_thread_known(void)
 
 /* ---- any thread -------------------------------------------------------------------------------------------- */
 
-/* The entry of a thread that has not used bough itself, or uses it in its last finalizers, is not freed with a capsule:
- * check whether its thread state still exists. */
+/* If a thread has not used bough itself, or uses bough in its last finalizers, its entry may have no capsule that frees
+ * it: so this checks whether the thread state still exists. */
 bool bp_thread_lives(const struct bp_thread *t)
 {
     if (t->begun && !t->late)
@@ -157,7 +157,7 @@ bool bp_thread_lives(const struct bp_thread *t)
     return ts != NULL;
 }
 
-/* Up to 3.11 a new frame object may run finalizers, and other threads with them. */
+/* Without a garbage collection: up to 3.11, creating a frame object may begin one, and let other threads run. */
 PyFrameObject *bp_thread_frame(const struct bp_thread *t)
 {
     int collects = PyGC_Disable();
@@ -167,7 +167,7 @@ PyFrameObject *bp_thread_frame(const struct bp_thread *t)
     return frame;
 }
 
-/* Dropping an entry may run Python code, which changes the list: so this starts again after each. */
+/* Dropping an entry may run Python code that changes the list: so the walk starts again after each dropped entry. */
 void bp_prune(void)
 {
     for (struct bp_thread *t = bp.threads; t;) {
@@ -203,8 +203,8 @@ bool bp_runs_code(const PyThreadState *ts)
     return bp_innermost(ts) != NULL;
 }
 
-/* Up to 3.11 the state of a new thread has the ident of the thread that makes it, until the new one runs: it must not
- * be found. It runs no code, and neither does a state that C code of an ended thread has left behind. */
+/* Up to 3.11 the state of a new thread has the ident of the starting thread until the new thread runs: that state must
+ * not be found. It executes no code, and neither does a state that C code of an ended thread has left behind. */
 static PyThreadState *state_of(unsigned long ident)
 {
     PyThreadState *first = first_with_ident(ident), *ts = first;
@@ -276,8 +276,8 @@ static PyObject *id_of(PyObject *module, PyObject *args)
     return t ? PyLong_FromUnsignedLongLong(t->id) : NULL;
 }
 
-/* sys._current_frames() would make a frame object of every thread, and may collect garbage while it holds the list's
- * lock. */
+/* Replaces sys._current_frames(), which creates a frame object for every thread, and may collect garbage while it holds
+ * the lock of the interpreter's list. */
 static PyObject *has_state(PyObject *module, PyObject *args)
 {
     unsigned long ident;
@@ -297,13 +297,12 @@ static PyObject *set_name(PyObject *module, PyObject *name)
 
 PyMethodDef bp_thread_methods[] = {
     {"begin", begin_thread, METH_VARARGS,
-     PyDoc_STR("begin(name, disabled): the calling thread becomes known, started disabled or not. Its handle.")},
+     PyDoc_STR("begin(name, disabled): make the calling thread known, started disabled or not. Returns its handle.")},
     {"self_handle", self_handle, METH_NOARGS, PyDoc_STR("The calling thread's handle in libbough.")},
     {"id_of", id_of, METH_VARARGS,
-     PyDoc_STR(
-         "id_of(ident): the number of any thread, which no other thread of the process has, before or after it.")},
+     PyDoc_STR("id_of(ident): the thread's number, which no other thread of the process ever has.")},
     {"has_state", has_state, METH_VARARGS,
-     PyDoc_STR("has_state(ident): whether the interpreter has a thread with this ident still.")},
+     PyDoc_STR("has_state(ident): whether the interpreter still has a thread state with this ident.")},
     {"set_name", set_name, METH_O, PyDoc_STR("Name the calling thread, in the tree and for the kernel.")},
     {0},
 };

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The entries of threads: how they are found, made and dropped; their places, names and queued interrupts. */
+/* The entries of threads: finding, creating and dropping them; their places, names and queued interrupts. */
 #ifndef BP_THREAD_H
 #define BP_THREAD_H
 
 #include "base/state.h"
 
-/* A reason: a string, or None. */
+/* An interrupt that is queued. */
 struct bp_queued {
     struct bp_queued *next;
-    PyObject *reason;
+    PyObject *reason; /* a string, or None */
 };
 
 /* ---- place.c -------------------------------------------------------------------------------------------------- */
 
-/* The calling thread's place, with or without the interpreter lock. */
+/* The calling thread's place, with or without the GIL. */
 struct bp_place bp_place(const struct bp_thread *t);
 /* Is the thread still at the place of its interrupted call? */
 bool bp_is_cut_place(const struct bp_thread *t);
@@ -27,27 +27,27 @@ int bp_record_init(PyObject *module);
 
 /* ---- thread.c ------------------------------------------------------------------------------------------------- */
 
-/* The calling thread, which this makes known to bough. NULL with an exception. */
+/* Make the calling thread known to bough, and return its entry. NULL with an exception. */
 struct bp_thread *bp_self(void);
-/* The same if it is known already, else NULL without an exception. */
+/* The calling thread's entry; NULL, without an exception, if bough does not know the thread. */
 struct bp_thread *bp_thread_known(void);
-/* The entry of the thread with an ident; created if there is none. NULL with an exception: the thread is not alive. */
+/* The entry of the thread with this ident; created if there is none. NULL with an exception, if there is no thread. */
 struct bp_thread *bp_thread_of_ident(unsigned long ident);
-/* Does PyThreadState_SetAsyncExc() with the ident of this live thread affect it, and not a thread that it is just
- * starting? */
+/* Does PyThreadState_SetAsyncExc() with the ident of this live thread affect this thread, and not a thread that it is
+ * just starting? */
 bool bp_ident_names(const struct bp_thread *t);
-/* The thread with that `id`. NULL: it has ended; then the second function sets an exception. */
+/* The entry of the thread with this `id`. NULL: the thread has ended; bp_thread_of_id() then sets an exception. */
 struct bp_thread *bp_thread_find(uint64_t id);
 struct bp_thread *bp_thread_of_id(uint64_t id);
 struct bp_thread *bp_thread_of_state(PyThreadState *ts);
-/* Attach the entry to its thread state's dictionary: it is dropped when that is cleared. -1 with an exception. */
+/* Put the entry's capsule into the thread state's dictionary: clearing `dict` drops the entry. -1 with an exception. */
 int bp_thread_attach(struct bp_thread *t, PyObject *dict);
-/* Is it a thread state that executes Python code? */
+/* Does the thread state execute Python code? */
 bool bp_runs_code(const PyThreadState *ts);
 /* Is the thread alive, so that `tstate` may be read? */
 bool bp_thread_lives(const struct bp_thread *t);
-/* The innermost frame of a live thread: a new reference; NULL: it is in no Python code. No other thread runs
- * meanwhile. */
+/* A new reference to the innermost frame of a live thread; NULL: the thread executes no Python code. No other thread
+ * runs during the call. */
 PyFrameObject *bp_thread_frame(const struct bp_thread *t);
 /* Drop the entries of threads that have ended. */
 void bp_prune(void);
@@ -64,19 +64,20 @@ void bp_queued_drop(struct bp_thread *t);
 
 enum { BP_NAME = 32 }; /* bytes that the library keeps */
 
-/* The name of the thread with this ident in threading; "": threading does not know it. Runs no Python code, keeps a set
- * exception. */
+/* The name that threading has for the thread with this ident; "": threading does not know the thread. Runs no Python
+ * code, and keeps the exception that is set. */
 void bp_thread_name(unsigned long ident, char *name, size_t size);
 
 /* ---- stranger.c ----------------------------------------------------------------------------------------------- */
 
-/* Make a thread known to the library, although it may not have used bough: then interrupts of it are visible, and are
- * reported if it ignores them (rule 16). If that is not possible, `handle` stays NULL, and posts are queued here. */
+/* Make a thread known to the library, although it may not have used bough: then its interrupts are visible, and are
+ * reported if the thread ignores them (rule 16). If the thread can't be made known, `handle` stays NULL, and posts have
+ * to be queued with bp_queue(). */
 void bp_thread_show(struct bp_thread *t);
 
 /* ---- entries.c ------------------------------------------------------------------------------------------------ */
 
-/* The entry with this number; NULL. */
+/* The entry with this number; NULL: there is none. */
 struct bp_thread *bp_entry_find(uint64_t id);
 void bp_entry_add(struct bp_thread *t);
 /* Remove an entry that is in the list. */

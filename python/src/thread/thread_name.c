@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The name that threading has for a thread that bough did not start. Runs no Python code. */
+/* Finds the name that threading has for a thread that bough did not start. Runs no Python code. */
 #include "thread/thread.h"
 
 #include <stdio.h>
 
-/* threading's dictionary of its threads, by ident; borrowed. NULL: the program does not use it, or the interpreter
- * ends. */
+/* A borrowed reference to threading's dictionary of its threads, by ident. NULL: the program does not use threading, or
+ * the interpreter is ending. */
 static PyObject *threads(void)
 {
     PyObject *modules = PySys_GetObject("modules");
@@ -15,7 +15,7 @@ static PyObject *threads(void)
     return active && PyDict_Check(active) ? active : NULL;
 }
 
-/* A new reference. NULL: threading does not know the thread, or an error is set. */
+/* A new reference to the name. NULL: threading does not know the thread, or an error is set. */
 static PyObject *text_of(unsigned long ident)
 {
     static PyObject *key;
