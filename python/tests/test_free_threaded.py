@@ -37,7 +37,7 @@ class FreeThreaded(unittest.TestCase):
         for arguments, env in ((), {"PYTHON_GIL": "0"}), (("-X", "gil=0"), {"PYTHON_GIL": ""}):
             process = run(*arguments, "-c", "import bough", env=env)
             self.assertEqual(process.status, 1, str(process))
-            self.assertRegex(process.err, "ImportError: bough needs the interpreter lock, .* start this interpreter without them")
+            self.assertRegex(process.err, "ImportError: bough needs the GIL, .* start this interpreter without them")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A function around another one, without a Python frame. A warning names the line a given number of frames further out
- * (stacklevel), and the import system recognises its frames by their files: an additional frame would shift that to a
- * line of bough.
+ * Wraps a function in another one that has no Python frame. warnings.warn() names the line a given number of frames
+ * further out (stacklevel), and the import system recognises its frames by their files. So an additional frame would
+ * make a warning name a line of bough.
  */
 #include "base/base.h"
 #include "regions/regions.h"
@@ -13,11 +13,11 @@
 
 struct around {
     PyObject_HEAD
-    vectorcallfunc vectorcall; /* of one that does nothing before and after the original; NULL */
+    vectorcallfunc vectorcall; /* NULL: something is done before, around or after the original */
     PyObject *original;
-    PyObject *misfit; /* for bp_explain_misfit(); NULL */
-    PyObject *before,
-        *after;           /* called without arguments; with those of the call, if the original has succeeded; NULL */
+    PyObject *misfit;     /* for bp_explain_misfit(); NULL */
+    PyObject *before;     /* called without arguments; NULL */
+    PyObject *after;      /* called with the call's arguments, if the original has succeeded; NULL */
     bool uninterruptible; /* in an opted-in thread the original runs in a critical section */
     PyObject *dict;       /* __name__, __doc__, __wrapped__ and so on */
 };
@@ -87,7 +87,7 @@ static void around_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* For pickle: the place where the original was found. */
+/* For pickle: the qualified name, by which the function is found in its module. */
 static PyObject *around_reduce(PyObject *self, PyObject *none)
 {
     (void)none;
@@ -111,7 +111,7 @@ static PyGetSetDef around_attributes[] = {
 };
 
 static PyType_Slot around_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("A function around another one.")},
+    {Py_tp_doc, (void *)PyDoc_STR("A function that wraps another one.")},
     {Py_tp_call, (void *)around_call},
     {Py_tp_descr_get, (void *)around_get},
     {Py_tp_dealloc, (void *)around_dealloc},
@@ -157,6 +157,6 @@ static PyObject *around(PyObject *module, PyObject *args, PyObject *keywords)
 PyMethodDef bp_around_methods[] = {
     {"around", (PyCFunction)(void (*)(void))around, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR(
-         "around(original, *, before=None, after=None, uninterruptible=False, misfit=None): a function that has no frame.")},
+         "around(original, *, before=None, after=None, uninterruptible=False, misfit=None): wrap it without a frame.")},
     {0},
 };

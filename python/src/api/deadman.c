@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deadman's switch of the pytest plugin (_pytest.py): what is left to do when a test stays in C code that holds the
- * GIL, so that no Python code can run.
+ * The dead man's switch of the pytest plugin (_pytest.py). It acts when a test stays in C code that holds the GIL, so
+ * that no Python code can run.
  *
- *      set(pokes_in, ends_in) ... set() again, or off()
+ *      deadman_set(pokes_in, ends_in, ...) ... deadman_set() again, deadman_move() or deadman_off()
  *
- * From `pokes_in` on it sends a signal to the thread, main, ten times a second. The signal ends a system call that the
- * C code made, and its handler, which is Python code, runs as soon as the C code returns or asks for signals, as a long
- * match of the module re does. At `ends_in` it writes what is known and ends the process.
+ * After `pokes_in` seconds the switch sends a signal to the thread that has set it, main, ten times a second. The
+ * signal interrupts a system call of the C code. The signal's handler, which is Python code, runs as soon as the C code
+ * returns or checks for signals, as a long match of the module re does. After `ends_in` seconds the switch writes a
+ * report and ends the process.
  *
- * A thread that never needs the GIL. It takes no lock but its mutex, which is held for a few instructions.
+ * The switch is a thread that never needs the GIL. It takes no lock but a mutex that is held for a few instructions.
  */
 #include "base/base.h"
 #include "api/module.h"
@@ -24,22 +25,22 @@
 #include <time.h>
 #include <unistd.h>
 
-/* LEAST: what comes before the end in any case. If the process was stopped (SIGSTOP), both times may be over when it
- * goes on, and Python code is to have its chance first. */
+/* BETWEEN (ns) two signals. At LEAST so many signals come before the end: if the process was stopped (SIGSTOP), both
+ * times may be over when it continues, but Python code must get a chance to run first. */
 enum { BETWEEN = 100000000, LEAST = 10, SECOND = 1000000000 };
 
 static struct deadman {
     int64_t pokes_at, ends_at; /* ns of CLOCK_MONOTONIC; ends_at 0: off */
-    int pokes;                 /* so many since it was set */
+    int pokes;                 /* the number of signals since the switch was set */
     int signo, fd, status;
     char *text;
-    PyThreadState *ts; /* of the thread that has set it */
-    pthread_t thread;  /* that thread */
+    PyThreadState *ts; /* of the thread that has set the switch */
+    pthread_t thread;  /* the thread that has set the switch */
 } switched;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
-static pid_t runs_in; /* the process that has the thread: a forked one has none */
+static pid_t runs_in; /* the process in which the switch's thread runs: a forked process has no such thread */
 
 static int64_t clock_now(void)
 {
@@ -48,8 +49,7 @@ static int64_t clock_now(void)
     return t.tv_sec * (int64_t)SECOND + t.tv_nsec;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------
- * */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void put_bytes(int fd, const char *text, size_t size)
 {
@@ -67,7 +67,7 @@ static void put_text(int fd, const char *text)
     put_bytes(fd, text, strlen(text));
 }
 
-/* The test's output, where that is captured: in a file that has no name any more. */
+/* Writes the test's output, if pytest captures it: then the descriptor refers to a file that has been unlinked. */
 static void put_captured(int fd, int captured, const char *title)
 {
     char path[32], piece[4096];
@@ -96,14 +96,13 @@ static _Noreturn void end_process(const struct deadman *d)
     put_captured(d->fd, STDOUT_FILENO, "---- captured stdout ----\n");
     put_captured(d->fd, STDERR_FILENO, "---- captured stderr ----\n");
     bough_dump(d->fd);
-    put_text(d->fd, d->text); /* a dump is long */
+    put_text(d->fd, d->text); /* again, because a dump is long */
     _exit(d->status);
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------------------
- * */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
-/* Does the step that is due now. Returns the time of the next one. */
+/* Does the step that is due now. Returns the time of the next step. */
 static int64_t look(struct deadman *d)
 {
     int64_t at = clock_now();
@@ -113,7 +112,7 @@ static int64_t look(struct deadman *d)
         end_process(d);
     d->pokes++;
     if (d->signo)
-        pthread_kill(d->thread, d->signo); /* the thread lives: it switches this off before it ends */
+        pthread_kill(d->thread, d->signo); /* the thread is alive: it calls deadman_off() before it ends */
     return at + BETWEEN;
 }
 
@@ -139,7 +138,7 @@ static int start(void)
     sigset_t all, before;
     if (runs_in == getpid())
         return 0;
-    pthread_mutex_init(&mutex, NULL); /* after a fork it may be held by a thread that is not here */
+    pthread_mutex_init(&mutex, NULL); /* after a fork a thread that does not exist here may hold it */
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&changed, &clock);
@@ -156,15 +155,14 @@ static int start(void)
     return 0;
 }
 
-/* ---- methods ------------------------------------------------------------------------------------------------------
- * */
+/* ---- methods ----------------------------------------------------------------------------------------------------- */
 
 static int64_t in_seconds(double seconds)
 {
     return clock_now() + (seconds < 1e9 ? (int64_t)(seconds * SECOND) : (int64_t)SECOND * SECOND);
 }
 
-/* Returns the text that was there before. */
+/* Returns the previous text, which the caller frees. */
 static char *set(const struct deadman *d)
 {
     pthread_mutex_lock(&mutex);
@@ -214,7 +212,7 @@ static PyObject *deadman_move(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* It looks again when the time that it waits for has come: that costs nothing here. */
+/* Does not wake the switch's thread, which would cost time here: the thread notices at the end of its present wait. */
 static PyObject *deadman_off(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -228,8 +226,9 @@ static PyObject *deadman_off(PyObject *module, PyObject *none)
 
 PyMethodDef bp_deadman_methods[] = {
     {"deadman_set", deadman_set, METH_VARARGS,
-     PyDoc_STR("deadman_set(pokes_in, ends_in, signo, fd, status, text): seconds; signo 0: none is sent.")},
-    {"deadman_move", deadman_move, METH_VARARGS, PyDoc_STR("deadman_move(pokes_in, ends_in): of one that is set.")},
-    {"deadman_off", deadman_off, METH_NOARGS, PyDoc_STR("deadman_off(): it ends nothing any more.")},
+     PyDoc_STR("deadman_set(pokes_in, ends_in, signo, fd, status, text): times in seconds; signo 0: send no signal.")},
+    {"deadman_move", deadman_move, METH_VARARGS,
+     PyDoc_STR("deadman_move(pokes_in, ends_in): change the times, if the switch is set.")},
+    {"deadman_off", deadman_off, METH_NOARGS, PyDoc_STR("deadman_off(): send no signal and do not end the process.")},
     {0},
 };

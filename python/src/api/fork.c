@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A fork: in the child the library has a new arena, and posts to the parent's threads do not concern the child. */
+/* Adjusts the entries at a fork. The child has a new arena, and posts to the parent's threads do not concern it. */
 #include "base/base.h"
 #include "thread/thread.h"
 #include "raise/raise.h"
@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
-/* Drops the handles of threads that have not used bough: the child's library does not know them, even if one of them
- * forks. */
+/* Drops the handles of threads that have not used bough: the library does not know these threads in the child, even if
+ * one of them forks. */
 static void leave_strangers(void)
 {
     for (struct bp_thread *t = bp.threads; t; t = t->entry.next) {
@@ -20,9 +20,9 @@ static void leave_strangers(void)
     }
 }
 
-/* In the child the library has a new arena, and another slot for this thread. The descriptor belongs to the parent. An
- * exception posted by raise_exc() was for the parent's thread, as its records were (docs/semantics.md, fork()); it is
- * freed later, when the interpreter works again. */
+/* In the child the library has a new arena and another slot for this thread, and the old descriptor belongs to the
+ * parent. An exception posted by raise_exc() was for the parent's thread, as its records were (docs/semantics.md,
+ * fork()). fork_ends() frees that exception, when the interpreter works again. */
 static void after_fork_in_child(void)
 {
     struct bp_thread *t = bp_me;
@@ -40,8 +40,8 @@ static void after_fork_in_child(void)
     t->turn.had_run = 0;
 }
 
-/* Called by the hooks of os.fork(), in Python threads that bough knows. An armed exception would be raised in both
- * processes. */
+/* Called by the hooks of os.fork(), in Python threads that bough knows. Holds back an armed exception, which would be
+ * raised in both processes. */
 static PyObject *fork_begins(PyObject *module, PyObject *none)
 {
     struct bp_thread *t = bp_thread_known();
@@ -76,6 +76,6 @@ int bp_fork_init(void)
 
 PyMethodDef bp_fork_methods[] = {
     {"fork_begins", fork_begins, METH_NOARGS, PyDoc_STR("fork_begins(): before os.fork(), by the thread that forks.")},
-    {"fork_ends", fork_ends, METH_NOARGS, PyDoc_STR("fork_ends(): after it, in both processes.")},
+    {"fork_ends", fork_ends, METH_NOARGS, PyDoc_STR("fork_ends(): after os.fork(), in both processes.")},
     {0},
 };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that executes code in another interpreter of the process (subinterpreters). bough's data belongs to the main
- * interpreter: its exceptions, records as objects, and the lock that protects them. So while a thread is in another
- * interpreter, bough does not treat it as a known thread, and its blocking calls are not interrupted. An interrupt that
- * is posted meanwhile stays pending, and is raised when the call has returned.
+ * Calls functions that execute code in another interpreter of the process (a subinterpreter). bough's data belongs to
+ * the main interpreter: its exceptions, its record objects, and the GIL that protects them. So while a thread is in
+ * another interpreter, bough does not treat it as a known thread, and its blocking calls are not interrupted. An
+ * interrupt that is posted meanwhile stays pending, and is raised when the call has returned.
  *
- * The functions that enter another interpreter are replaced by _patch_modules.py. C code that swaps thread states by
- * itself is not recognised.
+ * _patch_modules.py replaces the functions that enter another interpreter. C code that swaps thread states without
+ * these functions is not recognised.
  */
 #include "base/base.h"
 #include "api/module.h"
@@ -36,6 +36,6 @@ static PyObject *call_away(PyObject *module, PyObject *args)
 
 PyMethodDef bp_interpreter_methods[] = {
     {"call_away", call_away, METH_VARARGS,
-     PyDoc_STR("call_away(function, args, kwargs): the function executes code in another interpreter.")},
+     PyDoc_STR("call_away(function, args, kwargs): call a function that executes code in another interpreter.")},
     {0},
 };

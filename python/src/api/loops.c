@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For event loops in threads that are interrupted: _loops.py. */
+/* The interrupts of a thread that runs an event loop: functions for _loops.py. */
 #include "base/base.h"
 #include "thread/thread.h"
 #include "calls/calls.h"
@@ -21,8 +21,8 @@ static bool was_raised_lately(const struct bp_thread *t, const struct bough_reco
     return bough_now() < bp_raised_until(t, why);
 }
 
-/* Is an exception posted by raise_exc() admitted here? Another record may be further in, of a kind that does not end
- * this thread's calls. */
+/* Is an exception posted by raise_exc() admitted here? bough_reason() may not return its record, but one further in,
+ * of a kind that does not end this thread's calls. */
 static bool is_posted_and_admitted(const struct bp_thread *t)
 {
     return t->exc.posted && (t->kinds & BP_EXCEPTION_ONLY) && bough_foreign() && bp_admits(t);
@@ -52,7 +52,7 @@ PyMethodDef bp_loop_methods[] = {
          "library: do not read or close it.")},
     {"take_due", take_due, METH_NOARGS,
      PyDoc_STR(
-         "take_due(): what check_interrupt() would raise, if that ends the calling thread's blocking calls and was not "
-         "raised in the last 5 s. Else None.")},
+         "take_due(): the exception that check_interrupt() would raise, if the interrupt ends the calling thread's "
+         "blocking calls and was not raised in the last 5 s. Else None.")},
     {0},
 };

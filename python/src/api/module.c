@@ -25,7 +25,7 @@ static int add_methods(PyObject *module)
     return 0;
 }
 
-/* Messages and help() show the functions that programs use as the names that programs use. */
+/* Makes messages and help() show public functions by their public names, such as bough.branch(). */
 static int name_public_functions(PyObject *module)
 {
     static const char *const names[] = {
@@ -55,8 +55,8 @@ static int claim(void)
     return 0;
 }
 
-/* The interpreter lock protects the package's state. A free-threaded interpreter enables the lock for this module,
- * unless the user has disabled it explicitly. */
+/* The GIL protects the package's state. A free-threaded interpreter enables the GIL for this module, unless the user
+ * has disabled the GIL explicitly. */
 static int has_lock(void)
 {
 #ifdef Py_GIL_DISABLED
@@ -67,9 +67,8 @@ static int has_lock(void)
     if (yes > 0)
         return 0;
     if (!PyErr_Occurred())
-        PyErr_SetString(PyExc_ImportError,
-                        "bough needs the interpreter lock, which PYTHON_GIL=0 or -X gil=0 keeps disabled: "
-                        "start this interpreter without them");
+        PyErr_SetString(PyExc_ImportError, "bough needs the GIL, which PYTHON_GIL=0 or -X gil=0 keeps disabled: "
+                                           "start this interpreter without them");
     return -1;
 #else
     return 0;
@@ -92,7 +91,7 @@ static PyModuleDef_Slot module_slots[] = {
 #ifdef Py_mod_multiple_interpreters
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
 #endif
-#ifdef Py_mod_gil /* what is kept here is protected by it, see state.h */
+#ifdef Py_mod_gil /* the GIL protects the package's state, see state.h */
     {Py_mod_gil, Py_MOD_GIL_USED},
 #endif
     {0, NULL},
@@ -101,7 +100,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
     .m_name = "bough._bough",
-    .m_doc = PyDoc_STR("The C side of bough. Its functions are for the package's own files."),
+    .m_doc = PyDoc_STR("The C side of bough. Its functions are for the package's Python files."),
     .m_slots = module_slots,
 };
 

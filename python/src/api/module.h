@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts that module.c collects: the methods, each in the file that has its name, and objects that are made once. */
+/* The parts that module.c collects: lists of methods, each in the file of that name, and functions that it calls. */
 #ifndef BP_MODULE_H
 #define BP_MODULE_H
 
@@ -15,7 +15,7 @@ extern PyMethodDef bp_thread_methods[], bp_exception_methods[], bp_interpose_met
     bp_scope_block_methods[], bp_scoped_methods[], bp_turn_methods[], bp_watching_methods[], bp_deadman_methods[],
     bp_program_methods[];
 
-/* Once, by module.c. -1 with an exception. */
+/* Called once, by module.c. -1 with an exception. */
 int bp_fork_init(void);
 int bp_pool_call_init(PyObject *module);
 int bp_pool_future_init(PyObject *module);

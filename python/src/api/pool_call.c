@@ -2,9 +2,9 @@
 /*
  * Calls that the package passes to a pool's workers: those of bough.ThreadPoolExecutor and of bough.to_thread().
  *
- * A Call is a work item, or the function of one. It is called once. Another thread may interrupt it, before it begins
- * and while it runs: that thread sets `asked` and then reads the handle; the call publishes its handle and then reads
- * `asked`.
+ * A Call is a work item, or the function of one. It is called once. Another thread may interrupt a Call before it
+ * begins and while it runs: that thread sets `asked` and then reads the handle; the Call publishes its handle and then
+ * reads `asked`. So at least one of the two threads sees what the other has written.
  */
 #include "base/base.h"
 #include "base/object.h"
@@ -163,10 +163,9 @@ static PyObject *call(PyObject *self, PyObject *no_args, PyObject *no_keywords)
     return begin_call((struct bp_call *)self);
 }
 
-/* ---- a work item
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- a work item ------------------------------------------------------------------------------------------------- */
 
-/* From 3.14 on a worker has a context, which calls (function, args, kwargs). */
+/* From 3.14 on a worker passes a context, whose run() is called with (function, args, kwargs) as one argument. */
 static int call_in(struct bp_call *c, PyObject *context)
 {
     PyObject *keywords = c->keywords ? Py_NewRef(c->keywords) : PyDict_New();
@@ -181,7 +180,7 @@ static int call_in(struct bp_call *c, PyObject *context)
     return 0;
 }
 
-/* The future has the exception that is set. */
+/* Stores the exception that is set in the future. */
 static PyObject *fail_future(PyObject *future)
 {
     PyObject *error = bp_taken_exception(), *failed = bp_load("bough._call", "failed");
@@ -191,7 +190,7 @@ static PyObject *fail_future(PyObject *future)
     return result;
 }
 
-/* The future knows its call from before it says that it runs until the call has ended. */
+/* The future refers to its call from before its state is RUNNING until the call has ended. */
 static PyObject *run_for(struct bp_call *c, PyObject *future)
 {
     if (PyObject_SetAttr(future, bp_name_call, (PyObject *)c) != 0)
@@ -213,7 +212,7 @@ static PyObject *run_for(struct bp_call *c, PyObject *future)
     return done;
 }
 
-/* As a pool's work item: run() or, from 3.14 on, run(context). */
+/* The method run() of a pool's work item; from 3.14 on run(context). */
 static PyObject *run_item(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct bp_call *c = (struct bp_call *)self;
@@ -232,10 +231,9 @@ static PyObject *run_item(PyObject *self, PyObject *const *args, Py_ssize_t coun
     Py_RETURN_NONE;
 }
 
-/* ---- from other threads
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- from other threads ------------------------------------------------------------------------------------------ */
 
-/* Whether it had not ended. One that has not begun ends as it begins. */
+/* Returns whether the call had not ended. A call that has not begun ends as soon as it begins. */
 static PyObject *interrupt(PyObject *self, PyObject *args)
 {
     struct bp_call *c = (struct bp_call *)self;
@@ -247,7 +245,7 @@ static PyObject *interrupt(PyObject *self, PyObject *args)
     PyObject *kept = reason ? bp_for_library(reason, &text) : NULL;
     if (!kept)
         return Py_XDECREF(reason), NULL;
-    Py_XSETREF(c->asked, reason); /* first: a call that begins publishes its handle and then looks here */
+    Py_XSETREF(c->asked, reason); /* before the handle is read: see the file's beginning */
     void *handle = c->handle;
     int error = c->over ? -1 : 0;
     if (handle) {
@@ -296,30 +294,30 @@ static PyObject *is_bough_call(PyObject *self, void *none)
 
 static PyMethodDef call_methods[] = {
     {"run", (PyCFunction)(void (*)(void))run_item, METH_FASTCALL,
-     PyDoc_STR("run($self, context=None, /)\n--\n\nAs a work item: the future has the result.")},
+     PyDoc_STR("run($self, context=None, /)\n--\n\nRun as a work item: the future gets the result.")},
     {"interrupt", interrupt, METH_VARARGS,
      PyDoc_STR(
          "interrupt($self, reason='its event loop was interrupted', /)\n--\n\nReturns whether the call had not ended. "
-         "One that has not begun ends as it begins.")},
+         "A call that has not begun ends as soon as it begins.")},
     {"pass_on_ctrl_c", pass_on_ctrl_c, METH_NOARGS,
-     PyDoc_STR("pass_on_ctrl_c($self, /)\n--\n\nThe interrupt of the call has the kind of a Ctrl-C.")},
+     PyDoc_STR("pass_on_ctrl_c($self, /)\n--\n\nInterrupt the call as a Ctrl-C does.")},
     {"forgo", forgo, METH_NOARGS,
-     PyDoc_STR("forgo($self, /)\n--\n\nReturns whether the call has not begun: then it never will.")},
+     PyDoc_STR("forgo($self, /)\n--\n\nPrevent the call from beginning. Returns whether that was in time.")},
     {0},
 };
 
 static PyMemberDef members[] = {
-    {"asked", T_OBJECT, offsetof(struct bp_call, asked), 0, PyDoc_STR("Why it was interrupted, or None.")},
+    {"asked", T_OBJECT, offsetof(struct bp_call, asked), 0, PyDoc_STR("Why the call was interrupted, or None.")},
     {"future", T_OBJECT, offsetof(struct bp_call, future), READONLY,
-     PyDoc_STR("Of a work item that has not begun, or None.")},
+     PyDoc_STR("The future, if this is a work item that has not begun, or None.")},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(struct bp_call, weak), READONLY, NULL},
     {0},
 };
 
 static PyGetSetDef attributes[] = {
-    {"handle", get_handle, NULL, PyDoc_STR("Its branch's, while it runs, or None."), NULL},
-    {"is_bough_call", is_bough_call, NULL, PyDoc_STR("For _pools.py and _loops.py: not to be made a work item again."),
-     NULL},
+    {"handle", get_handle, NULL, PyDoc_STR("The handle of the call's branch, while the call runs, or None."), NULL},
+    {"is_bough_call", is_bough_call, NULL,
+     PyDoc_STR("For _pools.py and _loops.py, which must not make a work item of a Call again."), NULL},
     {0},
 };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The state of a bough.Future. The class derives from this type and from concurrent.futures.Future, whose methods find here the
- * attributes that they use.
+ * The state of a bough.Future. The class derives from this type and from concurrent.futures.Future, whose methods find
+ * the attributes that they use in this type.
  *
- * Each method of concurrent.futures.Future works with the future's condition held. Here a condition is made when one is first asked
- * for. A future without one has no waiter and no callback, and nobody is in one of those methods: a change of its state that executes
- * no Python code is one step, because of the GIL. One with a condition is changed here if its lock is free; what is left is for the
- * methods of the class.
+ * Each method of concurrent.futures.Future works with the future's condition held. Here the condition is created at its
+ * first use. A future without a condition has no waiter and no callback, and no thread is in one of those methods: so a
+ * change of the future's state that executes no Python code is one step, because of the GIL. The state of a future with
+ * a condition is changed here if the condition's lock is free. In all other cases the standard methods change it.
  */
 #include "base/base.h"
 #include "base/object.h"
@@ -18,7 +18,7 @@
 struct future {
     PyObject_HEAD
     PyObject *state, *result, *exception, *call;
-    PyObject *condition, *waiters, *callbacks; /* NULL: none was asked for */
+    PyObject *condition, *waiters, *callbacks; /* NULL until their first use */
 };
 
 #define OFFSET(field) offsetof(struct future, field)
@@ -41,7 +41,7 @@ static bool is(PyObject *state, PyObject *which)
     return state == which || (state && PyUnicode_Check(state) && PyUnicode_Compare(state, which) == 0);
 }
 
-/* ---- its life ---------------------------------------------------------------------------------------------------------- */
+/* ---- its life ---------------------------------------------------------------------------------------------------- */
 
 static PyObject *new (PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -85,16 +85,16 @@ PyObject *bp_future_new(void)
     return PyObject_CallNoArgs(class);
 }
 
-/* ---- steps under the condition ----------------------------------------------------------------------------------------- */
+/* ---- steps under the condition ----------------------------------------------------------------------------------- */
 
-/* The condition, held; Py_None: there is none to hold; NULL: another thread holds it. */
+/* Acquires the condition and returns a new reference. Py_None: there is no condition. NULL: another thread holds it. */
 static PyObject *hold(struct future *f)
 {
     if (!f->condition)
         return Py_NewRef(Py_None);
     PyObject *condition = Py_NewRef(f->condition);
     PyObject *held = PyObject_CallMethodOneArg(condition, name_acquire, Py_False);
-    PyErr_Clear(); /* the method of the class reports it */
+    PyErr_Clear(); /* the standard class's method will report the error */
     Py_XDECREF(held);
     if (held == Py_True)
         return condition;
@@ -102,7 +102,7 @@ static PyObject *hold(struct future *f)
     return NULL;
 }
 
-/* Whatever exception is set stays. */
+/* The exception that is set stays. */
 static void let_go(PyObject *condition)
 {
     PyObject *type, *value, *trace;
@@ -140,7 +140,7 @@ static PyObject *set_running(PyObject *self, PyObject *none)
     return by_standard("set_running_or_notify_cancel", self, NULL);
 }
 
-/* wait() and as_completed(), and the threads in result(). */
+/* Notifies wait() and as_completed(), and the threads in result(). */
 static int notify(struct future *f, PyObject *condition)
 {
     PyObject *waiters = f->waiters && PyList_Check(f->waiters) ? f->waiters : NULL;
@@ -188,9 +188,9 @@ static PyObject *set_result(PyObject *self, PyObject *result)
     Py_RETURN_NONE;
 }
 
-/* ---- questions ----------------------------------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------------------------------- */
 
-/* A future that has finished stays so: no lock is needed to see it. */
+/* A finished future does not change any more, so no lock is needed to read it. */
 static PyObject *get_result(PyObject *self, PyObject *args, PyObject *keywords)
 {
     struct future *f = future_of(self);
@@ -243,7 +243,7 @@ static PyMethodDef future_methods[] = {
 };
 
 static PyType_Slot future_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("What bough.Future consists of.")},
+    {Py_tp_doc, (void *)PyDoc_STR("The base of bough.Future.")},
     {Py_tp_new, (void *)new},
     {Py_tp_init, (void *)init},
     {Py_tp_methods, future_methods},
@@ -273,7 +273,7 @@ static PyObject *future_is(PyObject *module, PyObject *given)
 }
 
 PyMethodDef bp_pool_future_methods[] = {
-    {"future_is", future_is, METH_O, PyDoc_STR("future_is(cls): the class of futures, which derives from Future.")},
+    {"future_is", future_is, METH_O, PyDoc_STR("future_is(cls): set the class of futures, which derives from Future.")},
     {0},
 };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work items of pools: one call on a worker, which does not end with it.
+ * Runs the work items of pools. An item is one call on a worker, which continues after the call.
  *
- * Each runs in a separate branch, on the worker's thread. Cancelling the item interrupts that branch, so the interrupt
- * never stays with the worker (rule 45). A branch's handle is valid for one branch only, so a late cancel has no effect.
+ * Each item runs in a separate branch, on the worker's thread. Cancelling the item interrupts that branch, so the
+ * interrupt never stays with the worker (rule 45). A branch's handle is valid for one branch only, so a late cancel has
+ * no effect.
  */
 #include "base/base.h"
 #include "calls/calls.h"
@@ -29,7 +30,6 @@ struct bp_item bp_item_begin(struct bp_thread *t, const char *name)
     return (struct bp_item){t, bough_branch_open(&options), t->regions.innermost};
 }
 
-/* Converts the exception that is set to the one for the future, while the interrupt is still pending. */
 void bp_item_failed(struct bp_thread *t)
 {
     PyObject *exception = bp_taken_exception();
@@ -39,14 +39,14 @@ void bp_item_failed(struct bp_thread *t)
     Py_DECREF(exception);
 }
 
-/* The branch has no children, so its end waits for a poster at most. It keeps the GIL, because giving it back would
- * cost the worker its turn after each item. */
+/* The branch has no children, so its end waits for a poster at most. Without a pending interrupt, the GIL is kept,
+ * because releasing it would cost the worker its turn after each item. */
 static void end_branch(bough_branch *branch)
 {
     struct bough_record why;
     if (bough_reason(&why) != 0) {
         bough_branch_end(branch);
-        bough_last(); /* the future reports failures */
+        bough_last(); /* drops the failures, which the future reports */
         return;
     }
     Py_BEGIN_ALLOW_THREADS

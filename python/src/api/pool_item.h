@@ -7,8 +7,8 @@
 
 struct bp_item {
     struct bp_thread *thread;
-    bough_branch *branch; /* NULL: there is no place for one more: it can't be cancelled then */
-    struct bp_region *around;
+    bough_branch *branch;     /* NULL: no branch could be opened, so the item can't be cancelled */
+    struct bp_region *around; /* the worker's innermost region when the item began */
 };
 
 struct bp_item bp_item_begin(struct bp_thread *t, const char *name);

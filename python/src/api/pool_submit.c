@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * submit() of bough.ThreadPoolExecutor, whose class derives from this type and from concurrent.futures.ThreadPoolExecutor.
+ * submit() of bough.ThreadPoolExecutor. That class derives from this type and from
+ * concurrent.futures.ThreadPoolExecutor.
  *
- * The standard submit() holds two locks, so that no thread is started during a shutdown. A pool that has all its threads starts none:
- * to look whether it accepts calls, and to put the item into its queue, is one step, because of the GIL. Any other case is _put()'s,
- * in Python, with the locks: threads to be started, a shutdown, another queue, a subclass that counts threads in its own way.
+ * The standard submit() holds two locks, so that no thread is started during a shutdown. A pool that has all its
+ * threads starts no more: so checking that the pool accepts calls and putting the item into its queue are one step,
+ * because of the GIL. _put(), in Python, handles all other cases with the locks held: threads that have to be started,
+ * a shutdown, another type of queue, a subclass that counts threads differently.
  */
 #include "base/base.h"
 #include "base/object.h"
@@ -17,7 +19,7 @@ static struct {
     PyObject *broken, *shutdown, *threads, *most, *queue, *put, *slowly, *running, *adjust;
 } name_of;
 
-static PyObject *thread_module, *adjusts, *simple_queue; /* of concurrent.futures.thread; NULL: not yet */
+static PyObject *thread_module, *adjusts, *simple_queue; /* NULL: not loaded yet */
 
 static int look_up_standard(void)
 {
@@ -32,7 +34,7 @@ static int look_up_standard(void)
     return queue ? 0 : -1;
 }
 
-/* True if it can't be asked: then _put() reports that. */
+/* Also true if the attribute can't be read: then _put() reports the error. */
 static bool is_set_in(PyObject *object, PyObject *name)
 {
     PyObject *value = PyObject_GetAttr(object, name);
@@ -59,7 +61,7 @@ static bool counts_as_standard(PyObject *self)
     return function == adjusts;
 }
 
-/* The queue, if nothing but put() is left to do; NULL. */
+/* The queue, if nothing but its put() is left to do; else NULL. */
 static PyObject *queue_of(PyObject *self)
 {
     PyObject *queue = counts_as_standard(self) && has_all_threads(self) ? PyObject_GetAttr(self, name_of.queue) : NULL;
@@ -71,7 +73,7 @@ static PyObject *queue_of(PyObject *self)
     return NULL;
 }
 
-/* Takes the reference to `c`. */
+/* Steals the reference to `c`. */
 static PyObject *submit_item(PyObject *self, struct bp_call *c)
 {
     PyObject *future = c ? bp_future_new() : NULL;
@@ -92,7 +94,7 @@ static PyObject *submit_item(PyObject *self, struct bp_call *c)
     return future;
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------------------------------ */
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 static bool is_surely_fit(PyObject *function)
 {
@@ -172,12 +174,12 @@ static PyMethodDef executor_methods[] = {
      PyDoc_STR(
          "submit($self, fn, /, *args, **kwargs)\n--\n\nCall `fn(*args, **kwargs)` on a thread of the pool. Returns its "
          "Future.")},
-    {"_submit_call", submit_call, METH_O, PyDoc_STR("_submit_call($self, call, /)\n--\n\nThe same for a Call.")},
+    {"_submit_call", submit_call, METH_O, PyDoc_STR("_submit_call($self, call, /)\n--\n\nAs submit(), for a Call.")},
     {0},
 };
 
 static PyType_Slot executor_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("What bough.ThreadPoolExecutor consists of.")},
+    {Py_tp_doc, (void *)PyDoc_STR("The base of bough.ThreadPoolExecutor.")},
     {Py_tp_methods, executor_methods},
     {0, NULL},
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Posting: to threads, by ident, and to branches and everything, by handle. */
+/* Posts interrupts and exceptions: to threads, by their number, and to branches and the root, by their handle. */
 #include "base/base.h"
 #include "thread/thread.h"
 #include "raise/raise.h"
@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-/* A reason: text or None. -1 with TypeError. */
+/* `reason` is text or None. -1 with TypeError. */
 static int read_reason(PyObject *reason, const char **text)
 {
     *text = NULL;
@@ -18,7 +18,7 @@ static int read_reason(PyObject *reason, const char **text)
     return *text ? 0 : -1;
 }
 
-/* Interrupts the thread with that id. A thread that has not used bough meets the interrupt at its first use. */
+/* A thread that can't be made known to the library is interrupted at its first use of bough. */
 static PyObject *interrupt_thread(PyObject *module, PyObject *args)
 {
     unsigned long long id;
@@ -54,11 +54,11 @@ static PyObject *interrupt_handle(PyObject *module, PyObject *args)
         return NULL;
     bough_target target = handle ? (bough_target)(uintptr_t)handle : BOUGH_ROOT;
     int error;
-    Py_BEGIN_ALLOW_THREADS /* it may wake thousands */
+    Py_BEGIN_ALLOW_THREADS /* because the interrupt may wake thousands of threads */
     error = bough_interrupt(target, text);
     Py_END_ALLOW_THREADS
     if (error != 0)
-        Py_RETURN_FALSE; /* it has ended */
+        Py_RETURN_FALSE; /* the target has ended */
     Py_RETURN_TRUE;
 }
 
@@ -84,7 +84,7 @@ static int know_all(void)
     return 0;
 }
 
-/* A thread that can't be made known to the library meets the interrupt at its first use of bough. */
+/* As interrupt_thread(), for all threads but the caller. */
 static PyObject *interrupt_all(PyObject *module, PyObject *reason)
 {
     const char *text;
@@ -108,8 +108,8 @@ static PyObject *interrupt_all(PyObject *module, PyObject *reason)
     return PyLong_FromLong(count + (known > 0 ? known : 0));
 }
 
-/* Posts this exception instance. If one was posted and not raised yet, that one counts, as with any record (rule 1).
- * The async thread was started before `t` was looked up. */
+/* Posts this exception instance. If another instance was posted before and was not raised yet, only the first one is
+ * raised, as with any record (rule 1). The async thread was started before `t` was looked up. */
 static PyObject *post_exception(struct bp_thread *t, PyObject *exception)
 {
     bp_thread_show(t);
@@ -138,7 +138,7 @@ static PyObject *raise_in(PyObject *module, PyObject *args)
     return t ? post_exception(t, exception) : NULL;
 }
 
-/* By the thread that it was posted to. */
+/* Called by the thread that the exception was posted to. */
 static PyObject *take_exception_back(PyObject *module, PyObject *exception)
 {
     struct bp_thread *t = bp_self();
@@ -151,7 +151,7 @@ static PyObject *take_exception_back(PyObject *module, PyObject *exception)
     Py_RETURN_TRUE;
 }
 
-/* By handle, because a child's ident belongs to its worker, which may run another child by now. */
+/* Takes a handle and no ident, because a child's ident belongs to its worker, which may run another child by now. */
 static PyObject *raise_in_handle(PyObject *module, PyObject *args)
 {
     unsigned long long handle;
@@ -187,18 +187,18 @@ static PyObject *post_event(PyObject *module, PyObject *args)
 
 PyMethodDef bp_post_methods[] = {
     {"interrupt_thread", interrupt_thread, METH_VARARGS,
-     PyDoc_STR("interrupt_thread(id, reason): the thread that id_of() has named.")},
+     PyDoc_STR("interrupt_thread(id, reason): interrupt the thread for which id_of() returned this id.")},
     {"interrupt_handle", interrupt_handle, METH_VARARGS,
-     PyDoc_STR("interrupt_handle(handle, reason): a thread or a branch; 0: everything. Whether it was still there.")},
+     PyDoc_STR("interrupt_handle(handle, reason): interrupt a thread or a branch; 0: the root. Whether it existed.")},
     {"interrupt_all", interrupt_all, METH_O,
-     PyDoc_STR("interrupt_all(reason): every thread but the caller. How many.")},
+     PyDoc_STR("interrupt_all(reason): interrupt every thread but the caller. Returns their number.")},
     {"raise_in", raise_in, METH_VARARGS,
-     PyDoc_STR("raise_in(id, exception): this instance, in the thread that id_of() has named.")},
+     PyDoc_STR("raise_in(id, exception): raise this instance in the thread for which id_of() returned this id.")},
     {"take_back", take_exception_back, METH_O,
-     PyDoc_STR("take_back(exception): what raise_in() has posted to the caller. Whether it was not raised yet.")},
+     PyDoc_STR("take_back(exception): withdraw an exception posted to the caller. Whether it was not raised yet.")},
     {"raise_in_handle", raise_in_handle, METH_VARARGS,
-     PyDoc_STR("raise_in_handle(handle, exception): the same, by the thread's handle. Whether it was still there.")},
+     PyDoc_STR("raise_in_handle(handle, exception): as raise_in(), by the thread's handle. Whether it existed.")},
     {"post_event", post_event, METH_VARARGS,
-     PyDoc_STR("post_event(handle, kind, reason, signo): a thread or a branch; 0: everything. Whether it was there.")},
+     PyDoc_STR("post_event(handle, kind, reason, signo): to a thread or a branch; 0: the root. Whether it existed.")},
     {0},
 };

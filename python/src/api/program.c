@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program as `python PROGRAM` runs it: no frame lies below that of its module, so its tracebacks, sys._getframe() and warnings
- * are as without bough.
+ * Runs a program as `python PROGRAM` does: no frame lies outside that of its module, so its tracebacks, sys._getframe()
+ * and warnings are as without bough.
  */
 #include "thread/thread.h"
 #include "api/module.h"
@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* As PyEval_EvalCode() and PyRun_FileEx() have it. */
+/* The arguments of PyEval_EvalCode() or PyRun_FileEx(). */
 struct program {
-    PyObject *code; /* NULL: it is read from the file */
+    PyObject *code; /* NULL: the program is read from the file */
     FILE *file;
     const char *name;
     PyObject *names;
@@ -25,8 +25,8 @@ static PyObject *evaluate(const struct program *p)
     return PyRun_FileExFlags(p->file, p->name, Py_file_input, p->names, p->names, p->file != stdin, &flags);
 }
 
-/* The interpreter's frames are linked innermost to outermost, each thread's by itself: a program that is begun with an empty list is
- * the outermost one, as in a new thread. */
+/* The interpreter links each thread's frames, from the innermost to the outermost one. If a program begins with an
+ * empty list, its module's frame is the outermost one, as in a new thread. */
 static PyObject *without_frames_below(const struct program *p)
 {
     PyThreadState *ts = PyThreadState_Get();
@@ -43,7 +43,8 @@ static PyObject *silent(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* The interpreter ends by SIGINT only if a KeyboardInterrupt leaves the outermost frame; then it prints that, a second time. */
+/* The interpreter ends by SIGINT only if a KeyboardInterrupt leaves the outermost frame. It would then print the
+ * exception a second time, so the hook prints nothing. */
 static PyObject *end_by_ctrl_c(void)
 {
     static PyMethodDef method = {"excepthook", silent, METH_VARARGS, NULL};
@@ -54,7 +55,8 @@ static PyObject *end_by_ctrl_c(void)
     return NULL;
 }
 
-/* The exception that is set, reported as at the end of any program. A SystemExit is for the interpreter, at the end of this one. */
+/* Reports the exception that is set, as at the end of any program. A SystemExit stays set: the interpreter handles it
+ * when the calling code ends. */
 static PyObject *uncaught(void)
 {
     bool ctrl_c = PyErr_Occurred() == PyExc_KeyboardInterrupt;
@@ -104,7 +106,7 @@ static PyObject *print_uncaught(PyObject *module, PyObject *error)
     return uncaught();
 }
 
-/* Of any thread: is it in an `except`, `finally` or __exit__() that has this exception? */
+/* Is the thread, which may be any, in an `except`, `finally` or __exit__() that handles such an exception? */
 static bool handles(const PyThreadState *ts, PyObject *class)
 {
     for (const _PyErr_StackItem *item = ts->exc_info; item; item = item->previous_item)
@@ -125,7 +127,7 @@ static PyObject *handles_ctrl_c(PyObject *module, PyObject *number)
     return PyBool_FromLong(found);
 }
 
-/* It holds nothing up while it waits for others: where one of them is to be interrupted, it is not the first. */
+/* A thread that waits at a lock is delayed by another thread, which _program_end.py therefore interrupts first. */
 static PyObject *waits_at_lock(PyObject *module, PyObject *number)
 {
     unsigned long ident = PyLong_AsUnsignedLong(number);
@@ -137,14 +139,16 @@ static PyObject *waits_at_lock(PyObject *module, PyObject *number)
 PyMethodDef bp_program_methods[] = {
     {"run_code", run_code, METH_VARARGS,
      PyDoc_STR(
-         "run_code(code, globals): runs a program without a frame below. True: it came to its end; False: by an exception, "
-         "which was reported. SystemExit and KeyboardInterrupt are raised, the latter reported already.")},
+         "run_code(code, globals): run a program without a frame outside its own. Returns True if it reached its end, "
+         "False if an exception ended it, which was reported. Raises SystemExit, and KeyboardInterrupt, which was "
+         "reported already.")},
     {"run_file", run_file, METH_VARARGS,
-     PyDoc_STR("run_file(fd, name, globals): the same, of a file, as the interpreter reads it.")},
+     PyDoc_STR("run_file(fd, name, globals): as run_code(), for a file, which is read as the interpreter reads it.")},
     {"handles_ctrl_c", handles_ctrl_c, METH_O,
-     PyDoc_STR("handles_ctrl_c(ident): is this thread on its way out by a KeyboardInterrupt?")},
-    {"waits_at_lock", waits_at_lock, METH_O, PyDoc_STR("waits_at_lock(ident): does this thread, which takes part?")},
+     PyDoc_STR("handles_ctrl_c(ident): is this thread in code that handles a KeyboardInterrupt?")},
+    {"waits_at_lock", waits_at_lock, METH_O,
+     PyDoc_STR("waits_at_lock(ident): does this thread, which has opted in, wait at a lock?")},
     {"print_uncaught", print_uncaught, METH_O,
-     PyDoc_STR("print_uncaught(error): reports an exception as run_code() does.")},
+     PyDoc_STR("print_uncaught(error): report an exception as run_code() does.")},
     {0},
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The interposed functions of this process, slot by slot. */
+/* Collects the contents of bough.report(): the interposed functions of this process, slot by slot, and lock methods. */
 #include "base/base.h"
 #include "locks/locks.h"
 #include "api/module.h"
@@ -12,7 +12,7 @@ static void visit(void *context, const struct bough_slot *slot)
     PyObject *object = slot->object ? bp_text(slot->object) : Py_NewRef(Py_None);
     PyObject *item = Py_BuildValue("(Nzsz)", object, slot->symbol, states[slot->state], slot->why);
     if (!item || PyList_Append(list, item) != 0)
-        PyErr_Clear(); /* one line less */
+        PyErr_Clear(); /* the report has one line less */
     Py_XDECREF(item);
 }
 
@@ -47,6 +47,7 @@ PyMethodDef bp_report_methods[] = {
     {"slots", slots, METH_NOARGS, PyDoc_STR("slots(): [(object, symbol, state, why)]")},
     {"lock_methods", lock_methods, METH_NOARGS, PyDoc_STR("lock_methods(): [(name, whether it is wrapped)]")},
     {"library_version", version, METH_NOARGS, PyDoc_STR("library_version()\n--\n\nThe version of libbough.")},
-    {"opted_in", opted_in, METH_NOARGS, PyDoc_STR("opted_in(): whether anything is interposed and wrapped now.")},
+    {"opted_in", opted_in, METH_NOARGS,
+     PyDoc_STR("opted_in(): whether functions are interposed and methods wrapped now.")},
     {0},
 };

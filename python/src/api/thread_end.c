@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread's end: the package drops all data of the thread. The files that keep such data are above thread.c, so
- * thread.c calls this by upcalls.h. */
+/* Drops all data that the package keeps of a thread, at the thread's end. The files that keep such data are above
+ * thread.c, so thread.c calls these functions as upcalls. */
 #include "thread/thread.h"
 #include "calls/calls.h"
 #include "regions/regions.h"
@@ -14,8 +14,8 @@ void bp_thread_leaves(struct bp_thread *t)
     bough_foreign_set(NULL);
 }
 
-/* A thread that did not end by itself (a daemon at the interpreter's end, all others after a fork) may still be in a
- * call whose interruption reads its entry: that memory is not freed. */
+/* If a thread did not end by itself (a daemon at the interpreter's end, any other thread after a fork), it may still be
+ * in a call whose interruption reads its entry: so the entry's memory is not freed. */
 void bp_thread_ends(struct bp_thread *t)
 {
     bool by_itself = bp_me == t || !t->begun || t->late;

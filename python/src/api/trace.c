@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Recordings of this process. */
+/* Starts and stops recordings of this process. */
 #include "base/base.h"
 #include "api/module.h"
 
@@ -31,6 +31,6 @@ static PyObject *trace_stop(PyObject *module, PyObject *none)
 PyMethodDef bp_trace_methods[] = {
     {"trace_start", trace_start, METH_VARARGS,
      PyDoc_STR("trace_start(file, size, threshold, private): begin a recording.")},
-    {"trace_stop", trace_stop, METH_NOARGS, PyDoc_STR("trace_stop(): end it; whether there was one.")},
+    {"trace_stop", trace_stop, METH_NOARGS, PyDoc_STR("trace_stop(): end the recording. Whether there was one.")},
     {NULL, NULL, 0, NULL},
 };
