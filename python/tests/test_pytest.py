@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The plugin for pytest, in runs of pytest: docs/pytest.md."""
 import os
-import re
 import subprocess
 import sys
 import tempfile

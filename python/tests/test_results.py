@@ -12,7 +12,7 @@ import weakref
 import bough
 from bough import MultipleError, NoResultError, ThreadExit, as_completed, branch, race
 from branching import A, B, block, fail
-from tools import Gate, ended, until
+from tools import Gate, until
 
 limit = 120
 stays = ("anon_inode:*event*",)

@@ -222,11 +222,11 @@ class Programs(unittest.TestCase):
                     print(step.name, step.place, flush=True)
                     os.write(w, b"x")
             def other():
+                while f"{r:#x}" not in open(f"/proc/self/task/{os.getpid()}/syscall").read().split()[1:2]:
+                    pass  # main is in its call
                 import bough
                 bough.set_ladder(times={bough.Rung.FLAG: 0.1})
                 bough.on_transition(told)
-                while f"{r:#x}" not in open(f"/proc/self/task/{os.getpid()}/syscall").read().split()[1:2]:
-                    pass  # main is in its call
                 bough.interrupt(threading.main_thread())
             threading.Thread(target=other).start()
             os.read(r, 1)
