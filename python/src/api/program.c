@@ -138,10 +138,9 @@ static PyObject *waits_at_lock(PyObject *module, PyObject *number)
 
 PyMethodDef bp_program_methods[] = {
     {"run_code", run_code, METH_VARARGS,
-     PyDoc_STR(
-         "run_code(code, globals): run a program without a frame outside its own. Returns True if it reached its end, "
-         "False if an exception ended it, which was reported. Raises SystemExit, and KeyboardInterrupt, which was "
-         "reported already.")},
+     PyDoc_STR("run_code(code, globals): run a program without a frame outside its module. True: it reached its end; "
+               "False: an exception ended it, which was reported. Raises SystemExit, and KeyboardInterrupt, which was "
+               "reported already.")},
     {"run_file", run_file, METH_VARARGS,
      PyDoc_STR("run_file(fd, name, globals): as run_code(), for a file, which is read as the interpreter reads it.")},
     {"handles_ctrl_c", handles_ctrl_c, METH_O,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Branches of the library with children that run Python code. branch_context.c makes them context managers.
+ * Opens and ends branches of the library whose children run Python code. branch_context.c makes them context managers.
  *
  *      open -> add... -> wait -> end
  *
- * In main the wait at the end is here, not in the library, because it has to notice a Ctrl-C. It is not an interruption
- * point (rule 24), so it waits on a separate futex: the number of running children. After it, the library's end joins
- * the threads.
+ * In main, this file and not the library waits for the children, because main has to notice a Ctrl-C meanwhile. The
+ * wait is not an interruption point (rule 24), so it uses a separate futex: the number of running children. Then
+ * bough_branch_end() of the library joins the threads.
  */
 #include "base/base.h"
 #include "thread/thread.h"
@@ -41,7 +41,7 @@ static struct bp_branch *new_branch(struct bp_thread *t, const char *label, boug
     return (void)bp_error("cannot open the branch"), NULL;
 }
 
-/* No bytecode runs in here: any exception from now on is raised in an open branch. */
+/* No bytecode runs in here, so the next asynchronous exception or Ctrl-C is raised when the branch is open. */
 int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time deadline)
 {
     struct bp_thread *t = bp_self();
@@ -57,13 +57,13 @@ int bp_branch_open(struct bp_branch_object *o, const char *label, bough_time dea
 
 /* ---- the end ---------------------------------------------------------------------------------------------------- */
 
-/* ms. For signals in main: one may have come right before the wait. For lost children, which send no notification. */
+/* ms. Main checks again for a signal that came right before the wait, and for lost children, which send no wake-up. */
 enum { LOOK_AGAIN = 500 };
 enum { YIELD_FOR = 50000, DEAR = 1000000, NO_YIELD_FOR = 1000000000 }; /* ns, as in the library's end of a branch */
 
-/* The last child often ends sooner than this thread could fall asleep and be woken. But if another thread computes on
- * this processor, a yield costs the rest of that thread's time slice: then there is no further yield for a second, as
- * in the library. */
+/* Yields for a while before the sleep, because the last child often ends sooner than this thread could fall asleep and
+ * be woken. But if another thread computes on this CPU, a yield costs the rest of that thread's time slice: then no
+ * thread yields for a second, as in the library. */
 static void yield_on(const _Atomic uint32_t *word, uint32_t seen)
 {
     static bough_time no_yield_before;
@@ -100,7 +100,7 @@ static uint32_t still_running(struct bp_branch *b)
 static int wait_while_they_run(struct bp_branch *b, uint32_t seen)
 {
     for (bool yields = true; seen; seen = still_running(b), yields = false) {
-        if (PyErr_CheckSignals() != 0) /* also after the yield: a signal before the sleep does not end it */
+        if (PyErr_CheckSignals() != 0) /* also after the yield: a signal that came before the sleep does not end it */
             return -1;
         Py_BEGIN_ALLOW_THREADS
         if (yields)
@@ -112,8 +112,8 @@ static int wait_while_they_run(struct bp_branch *b, uint32_t seen)
     return PyErr_CheckSignals();
 }
 
-/* Waits until no child runs, or a signal's handler raises an exception, which happens only in main. Another owner waits
- * in bp_branch_end(), which handles lost children, and in which the owner itself can be closed (rule 37). */
+/* Waits until no child runs, or a signal's handler raises an exception, which happens only in main. An owner other than
+ * main waits in bp_branch_end(), which handles lost children, and in which the owner can be closed (rule 37). */
 int bp_branch_wait(struct bp_branch *b)
 {
     uint32_t seen = still_running(b);
@@ -152,8 +152,8 @@ static PyObject *branch_leave_regions(PyObject *module, PyObject *object)
     return left < 0 ? NULL : PyLong_FromLong(left);
 }
 
-/* If the branch's own interrupt has ended a call, that was the single failure for all interrupts due then (rule 22).
- * The thread was not notified of one from further out: that one interrupts its next call. */
+/* If an interrupt of the ended branch has made a call fail, the call has failed once for all interrupts that were due
+ * (rule 22). If one from further out is still due, the thread's next call has to fail because of that interrupt. */
 static void outer_interrupt_is_due(struct bp_thread *t)
 {
     struct bough_record why;
@@ -161,12 +161,12 @@ static void outer_interrupt_is_due(struct bp_thread *t)
         bough_foreign_again();
 }
 
-/* Idempotent: a second call returns the same. */
+/* Idempotent: a second call changes nothing. */
 int bp_branch_end(struct bp_branch *b)
 {
     int result, error;
     if (bp_me && bp_me->armed.is_set)
-        bp_hold(bp_me); /* an exception may be armed for a record that ends with the branch */
+        bp_hold(bp_me); /* the exception may be armed for a record that ends with the branch */
     if (b->ended)
         return 0;
     Py_BEGIN_ALLOW_THREADS
@@ -186,7 +186,7 @@ int bp_branch_end(struct bp_branch *b)
     return 0;
 }
 
-/* (result, interrupted), as the library returns them. */
+/* Returns (result, interrupted), as the library returns them. */
 static PyObject *branch_end(PyObject *module, PyObject *object)
 {
     struct bp_branch *b = bp_branch_of(object);
@@ -198,7 +198,7 @@ static PyObject *branch_end(PyObject *module, PyObject *object)
 
 /* ---- methods ------------------------------------------------------------------------------------------------- */
 
-/* `handle` 0: the calling child. */
+/* `handle` 0: the calling child fails. */
 static PyObject *fail(PyObject *module, PyObject *args)
 {
     unsigned long long handle;
@@ -256,14 +256,17 @@ static PyObject *now(PyObject *module, PyObject *none)
 PyMethodDef bp_branch_methods[] = {
     {"branch_wait", branch_wait, METH_O,
      PyDoc_STR(
-         "branch_wait(branch): until no child runs, or an exception comes of a signal. In main, and by strangers.")},
+         "branch_wait(branch): wait until no child runs, or a signal raises an exception. An owner other than main "
+         "does not wait.")},
     {"branch_leave_regions", branch_leave_regions, METH_O,
-     PyDoc_STR("branch_leave_regions(branch): ends those that were entered in it. How many.")},
-    {"branch_end", branch_end, METH_O, PyDoc_STR("branch_end(branch): (error number, interrupted).")},
-    {"fail", fail, METH_VARARGS, PyDoc_STR("fail(handle, code, message): that branch, or for 0 the caller, failed.")},
-    {"outcome", outcome, METH_O, PyDoc_STR("outcome(child): as libbough has it; -1: not kept.")},
+     PyDoc_STR("branch_leave_regions(branch): end the regions that were entered in it. Returns their number.")},
+    {"branch_end", branch_end, METH_O, PyDoc_STR("branch_end(branch): end it. Returns (error number, interrupted).")},
+    {"fail", fail, METH_VARARGS,
+     PyDoc_STR("fail(handle, code, message): report a failure of that branch; 0: of the calling child.")},
+    {"outcome", outcome, METH_O, PyDoc_STR("outcome(child): libbough's number for the outcome; -1: not kept.")},
     {"set_deadline", set_deadline, METH_VARARGS, PyDoc_STR("set_deadline(branch, ns)")},
-    {"clear_branch", clear_branch, METH_O, PyDoc_STR("clear_branch(branch): its own interrupts. How many.")},
+    {"clear_branch", clear_branch, METH_O,
+     PyDoc_STR("clear_branch(branch): clear the interrupts posted to it. Returns their number.")},
     {"now", now, METH_NOARGS, PyDoc_STR("now(): nanoseconds on bough's clock.")},
     {0},
 };

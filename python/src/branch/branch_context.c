@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * __enter__ and __exit__ of a branch. In main, a Ctrl-C may be raised at any bytecode, even the first one of __exit__,
- * and then the children would not be joined. C code has no bytecode.
+ * __enter__ and __exit__ of a branch, in C, which has no bytecode. In main, a Ctrl-C may be raised at any bytecode,
+ * even the first one of an __exit__ in Python, and then the children would not be joined.
  *
- * A branch that goes well is entered and left here. If something went wrong, _leave(error, new) of _branch.py ends it:
- * an exception that leaves _leave() while the branch is open is passed to _leave() again, as one more failure. If
- * _leave() keeps failing, because of an error in its code, the branch is ended here, without it.
+ * A branch in which nothing fails is entered and left here. If something went wrong, _leave(error, new) of _branch.py
+ * ends the branch: an exception that leaves _leave() while the branch is open is passed to _leave() again, as one more
+ * failure. If _leave() fails each time, because of an error in its code, this file ends the branch without _leave().
  */
 #include "base/base.h"
 #include "regions/regions.h"
@@ -61,7 +61,7 @@ static bool went_well(const struct bp_branch_object *o)
            !has_some(o->children);
 }
 
-/* In main a signal may have come during the wait, and main may reach no other point. */
+/* In main a signal may have come during the wait, and main may reach no further interruption point. */
 static PyObject *answer_of_end(void)
 {
     if (bp_unhandled_signal() && bp_me && bp_check(bp_me) != 0)
@@ -69,7 +69,7 @@ static PyObject *answer_of_end(void)
     Py_RETURN_FALSE;
 }
 
-/* An interrupt by a signal stays pending, and reaches the children: the wait continues (rule 24). */
+/* An interrupt by a signal stays pending, and also interrupts the children: so the wait continues (rule 24). */
 static int wait_for_children(struct bp_branch *b)
 {
     while (bp_branch_wait(b) != 0) {
@@ -80,7 +80,7 @@ static int wait_for_children(struct bp_branch *b)
     return 0;
 }
 
-/* As _leave(None, None) does. */
+/* Does what _leave(None, None) does. */
 static PyObject *leave_well(struct bp_branch_object *o)
 {
     struct bp_branch *b = o->branch;
@@ -114,7 +114,7 @@ PyObject *bp_branch_leave(struct bp_branch_object *o, PyObject *error)
     return result;
 }
 
-/* (type, error, traceback), as the interpreter calls it. */
+/* The interpreter passes (type, error, traceback). */
 static PyObject *exit_branch(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 3)
@@ -134,13 +134,13 @@ static int opt_in_first(void)
     return result ? 0 : -1;
 }
 
-/* The deadline after so many seconds; 0, which means none, if it is too far away. */
+/* The deadline after so many seconds; 0, which means no deadline, if it is too far away. */
 static bough_time after(double seconds)
 {
     return seconds > 1e9 ? 0 : bough_now() + (bough_time)(seconds * 1e9);
 }
 
-/* On the library's clock; 0: none. -1 with an exception. */
+/* The block's deadline on the library's clock; 0: none. -1 with an exception. */
 static bough_time deadline_of(struct bp_branch_object *o)
 {
     bough_time deadline = 0, timed = 0;
@@ -198,8 +198,8 @@ static PyObject *block_enter(PyObject *self, PyObject *none)
     return Py_NewRef(self);
 }
 
-/* Method descriptors, as any class in C has them. An instancemethod around a function does not do: `with` of Python
- * 3.14 and newer closes the place of a `self` that it did not fill, and a debug build aborts there. */
+/* These have to be method descriptors. With an instancemethod around a function, `with` of Python 3.14 and newer closes
+ * the stack slot of a `self` that it has not filled, and a debug build aborts there. */
 PyMethodDef bp_branch_adds[] = {
     {"add", (PyCFunction)(void (*)(void))bp_branch_add, METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR(
@@ -213,9 +213,9 @@ PyMethodDef bp_branch_adds[] = {
 };
 
 PyMethodDef bp_block_with[] = {
-    {"__enter__", block_enter, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpens the block.")},
+    {"__enter__", block_enter, METH_NOARGS, PyDoc_STR("__enter__($self, /)\n--\n\nOpen the block.")},
     {"__exit__", (PyCFunction)(void (*)(void))exit_branch, METH_FASTCALL,
      PyDoc_STR(
-         "__exit__($self, type, error, traceback, /)\n--\n\nEnds the block: joins the children, raises what went wrong.")},
+         "__exit__($self, type, error, traceback, /)\n--\n\nEnd the block: join the children, raise what failed.")},
     {0},
 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The object behind bough.Branch and bough.CancelScope: its arguments and its results. Block is the base type of both.
- * A Branch is one to which children are added; for a scope see scope.c.
+ * Children can be added to a Branch only; for a scope see scope.c.
  *
- * A branch in which nothing fails needs no Python code but the caller's: it is created here, entered and left in
- * branch_context.c. Everything else is in _branch.py, whose class derives from this one and finds its attributes here.
- * A list or set is created at its first use.
+ * A branch in which nothing fails needs no Python code but the caller's: the branch is created here, and entered and
+ * left in branch_context.c. Everything else is in _branch.py, whose class derives from this type and finds its
+ * attributes here. A list or set is created at its first use.
  */
 #include "base/base.h"
 #include "base/object.h"
@@ -17,7 +17,7 @@
 #include <structmember.h>
 
 static PyTypeObject *branch_base;
-static PyObject *branch_class; /* _branch.py's */
+static PyObject *branch_class; /* the class in _branch.py */
 
 /* ---- its attributes -------------------------------------------------------------------------------------------- */
 
@@ -33,8 +33,8 @@ static const struct bp_lazy failures = {offsetof(struct bp_branch_object, failur
                             children = {offsetof(struct bp_branch_object, children), bp_new_set};
 
 static PyGetSetDef block_attributes[] = {
-    {"failures", bp_lazy_get, bp_lazy_set, PyDoc_STR("Of a supervisor: what its children raised, the first 64."),
-     (void *)(uintptr_t)&failures},
+    {"failures", bp_lazy_get, bp_lazy_set,
+     PyDoc_STR("Of a supervisor: the first 64 exceptions that its children raised."), (void *)(uintptr_t)&failures},
     {"_errors", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&errors},
     {"_children", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&children},
     {"_handle", block_get_handle, NULL, NULL, NULL},
@@ -44,8 +44,8 @@ static PyGetSetDef block_attributes[] = {
 #define OFFSET(field) (Py_ssize_t) offsetof(struct bp_branch_object, field)
 
 static PyMemberDef block_members[] = {
-    {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("For messages, and the tree.")},
-    {"interrupted", T_BOOL, OFFSET(interrupted), 0, PyDoc_STR("After the block: a stop of its own ended it.")},
+    {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("The name in messages and in the tree.")},
+    {"interrupted", T_BOOL, OFFSET(interrupted), 0, PyDoc_STR("After the block: a stop of this branch ended it.")},
     {"_strict", T_BOOL, OFFSET(strict), 0, NULL},
     {"_supervisor", T_BOOL, OFFSET(supervisor), 0, NULL},
     {"_stopped", T_BOOL, OFFSET(stopped), 0, NULL},
@@ -130,7 +130,7 @@ static void block_dealloc(PyObject *self)
 }
 
 static PyType_Slot block_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("What bough.Branch and bough.CancelScope consist of.")},
+    {Py_tp_doc, (void *)PyDoc_STR("The base of bough.Branch and bough.CancelScope.")},
     {Py_tp_methods, bp_block_with},
     {Py_tp_members, block_members},
     {Py_tp_getset, block_attributes},
@@ -149,7 +149,7 @@ static PyType_Spec block_spec = {
 };
 
 static PyType_Slot branch_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("What bough.Branch consists of.")},
+    {Py_tp_doc, (void *)PyDoc_STR("The base of bough.Branch.")},
     {Py_tp_base, NULL}, /* a Block */
     {Py_tp_methods, bp_branch_adds},
     {0, NULL},
@@ -164,7 +164,7 @@ static PyType_Spec branch_spec = {
 
 /* ---- branch() ---------------------------------------------------------------------------------------------------- */
 
-/* A value that needs no further check, as in most programs. */
+/* Is the name a value that needs no further check, as in most programs? */
 static bool is_good_name(PyObject *name)
 {
     return PyUnicode_CheckExact(name);
@@ -251,7 +251,8 @@ PyMethodDef bp_branch_object_methods[] = {
          "limit       the largest number of children at a time: add() waits for a place\n"
          "timeout     seconds for the whole block; or deadline, a time of time.monotonic(). Raises TimeoutError if "
          "it interrupted something")},
-    {"branch_is", branch_is, METH_O, PyDoc_STR("branch_is(class): what branch() makes; a decorator.")},
+    {"branch_is", branch_is, METH_O,
+     PyDoc_STR("branch_is(class): set the class whose objects branch() creates; a decorator.")},
     {0},
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of a branch, which its last user frees; and forks, after which the parent's children do not exist. */
+/* Frees a branch's memory after its last user, and counts forks: a forked process has none of the branch's children. */
 #include "branch/branch.h"
 
 #include <pthread.h>

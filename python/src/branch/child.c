@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The children of branches: Python functions, on threads of the library.
+ * Runs the children of branches: Python functions, on threads of the library.
  *
- * The child's function is called from C, so that no Python frame of bough lies outside its frames: such a frame would
- * live on in tracebacks, and refer to the Child, which refers to the exception, which refers to the traceback. The
- * steps:
+ * The child's function is called from C, so that no Python frame of bough lies outside its frames. Such a frame would
+ * live on in tracebacks and close a cycle of references: from the frame to the Child, to the exception, to the
+ * traceback. The steps:
  *
  *      the child becomes threading's current thread, and opts in
  *      the function, in its context
@@ -27,7 +27,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* From threading and _child.py; set once a child has begun. */
+/* Objects of threading and _child.py; set once a child has begun. */
 static PyObject *threading, *thread_class, *get_trace, *get_profile, *ok;
 
 static void wake_waiters(const _Atomic uint32_t *word)
@@ -65,7 +65,7 @@ static PyObject *active_threads(void)
     return PyObject_GetAttr(threading, name);
 }
 
-/* Without __init__(), which creates attributes that are rarely used. */
+/* Does not call __init__(), which creates attributes that are rarely used. */
 static PyObject *new_thread_object(struct bp_child_object *c)
 {
     static PyObject *name;
@@ -93,7 +93,7 @@ static void be_no_thread(const struct bp_child_object *c)
 {
     PyObject *active = active_threads(), *ident = PyLong_FromUnsignedLong(c->ident);
     if (!active || !ident || PyDict_DelItem(active, ident) != 0)
-        PyErr_Clear(); /* the program may have removed it */
+        PyErr_Clear(); /* the program may have removed the entry */
     Py_XDECREF(ident);
     Py_XDECREF(active);
 }
@@ -119,8 +119,8 @@ static int trace_as_threads_are(PyObject *child)
     return result ? 0 : -1;
 }
 
-/* A poster of an exception checks whether the child has an ident. So the child sets its ident first, and then checks
- * for such posts. */
+/* After posting an exception, the poster checks whether the child has an ident. So the child sets its ident first, and
+ * then checks for such posts. */
 static int raise_posted(struct bp_child_object *c)
 {
     if (!c->posted || PyList_GET_SIZE(c->posted) == 0)
@@ -145,7 +145,7 @@ static int child_begins(struct bp_child_object *c, struct bp_thread *t)
 
 /* ---- its function ------------------------------------------------------------------------------------------------ */
 
-/* As Context.run() does. */
+/* Does what Context.run() does. */
 static PyObject *call_in_context(PyObject *context, PyObject *function, PyObject *args, PyObject *keywords)
 {
     if (PyContext_Enter(context) != 0)
@@ -174,7 +174,7 @@ static PyObject *call_function(struct bp_child_object *c, struct bp_thread *t)
     return result;
 }
 
-/* An error number, from a method that returns one. */
+/* The error number that a method of the child has returned; EIO, if the method has failed. */
 static int error_number_of(PyObject *child, PyObject *answer)
 {
     int code = answer ? (int)PyLong_AsLong(answer) : EIO;
@@ -186,7 +186,7 @@ static int error_number_of(PyObject *child, PyObject *answer)
     return code;
 }
 
-/* Has it returned something other than a coroutine, and left only regions open? */
+/* Has the function returned something other than a coroutine, and left no branch open? */
 static bool child_goes_well(const struct bp_thread *t, const PyObject *result)
 {
     return t && result && !PyCoro_CheckExact(result) && !t->branches;
@@ -215,7 +215,7 @@ static int call_and_end(struct bp_child_object *c)
 
 /* ---- it ends ----------------------------------------------------------------------------------------------------- */
 
-/* The next object to close, a new reference; NULL: there is no more. */
+/* A new reference to the next object to close; NULL: no object is left. */
 static PyObject *next_to_close(struct bp_child_object *c)
 {
     if (!c->closing || !PyList_Check(c->closing) || PyList_GET_SIZE(c->closing) == 0)
@@ -246,7 +246,7 @@ static int close_all(struct bp_child_object *c)
     return code;
 }
 
-/* bough's code is not traced, and the thread state must not be cleared with a trace function set. */
+/* The child's trace function must not trace bough's code, nor be set when the thread state is cleared. */
 static void trace_no_more(void)
 {
     const PyThreadState *ts = PyThreadState_Get();
@@ -314,7 +314,7 @@ int bp_child_start(struct bp_branch *b, struct bp_child_object *c, const char *n
     error = errno;
     Py_END_ALLOW_THREADS
     if (child) {
-        c->handle = (uintptr_t)child; /* before any bytecode runs: even if the next one raises, the child was started */
+        c->handle = (uintptr_t)child; /* before any bytecode runs: if that raises, add() sees that the child started */
         return 0;
     }
     Py_DECREF(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Branch.add(): a Child is made, checked, and started (child.c). The usual arguments are checked here, all others by
- * the methods with an underscore in _branch.py and _child.py.
+ * Branch.add(): creates, checks and starts a Child (child.c). The usual arguments are checked here, all others by the
+ * methods with an underscore in _branch.py and _child.py.
  */
 #include "base/base.h"
 #include "branch/branch.h"
@@ -14,7 +14,7 @@ struct options {
     PyObject *name, *closing;
 };
 
-/* `values` are those of the keywords. -1 with an exception. */
+/* `values` are the values of the keywords in `names`. -1 with an exception. */
 static int take_child_keywords(struct bp_child_object *c, struct options *options, PyObject *const *values,
                                PyObject *names)
 {
@@ -62,8 +62,8 @@ static struct bp_child_object *new_child(struct bp_branch_object *o, PyObject *c
     c->args = PyTuple_New(count - 1);
     for (Py_ssize_t i = 1; c->args && i < count; i++)
         PyTuple_SET_ITEM(c->args, i - 1, Py_NewRef(args[i]));
-    c->owner = PyWeakref_NewRef((PyObject *)o,
-                                NULL); /* weak, because a branch that is dropped while open is reported (rule 31) */
+    /* Weak, because a branch that is dropped while it is open has to be reported (rule 31). */
+    c->owner = PyWeakref_NewRef((PyObject *)o, NULL);
     if (c->args && c->owner && take_child_keywords(c, options, args + count, names) == 0 &&
         (c->name = name_of(args[0], options->name)))
         return c;
@@ -71,7 +71,7 @@ static struct bp_child_object *new_child(struct bp_branch_object *o, PyObject *c
     return NULL;
 }
 
-/* A function that needs no further check, as in most programs. */
+/* Is the function one that needs no further check, as in most programs? */
 static bool is_good_function(PyObject *function)
 {
     const int asynchronous = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR;
@@ -88,7 +88,7 @@ static int call_method(PyObject *self, const char *method, PyObject *one, PyObje
     return result ? 0 : -1;
 }
 
-/* Python code checks everything else. */
+/* Python code checks all other functions, and the objects to close. */
 static int check_child(struct bp_branch_object *o, struct bp_child_object *c, const struct options *options)
 {
     if (!options->closing && is_good_function(c->function))
@@ -113,12 +113,12 @@ static int prepare(struct bp_branch_object *o, struct bp_child_object *c, const 
     return o->slots && o->slots != Py_None ? call_method(o->slots, "acquire", NULL, NULL) : 0;
 }
 
-/* 0, also if the branch is marked and nothing was started; then it has no handle. -1 with an exception. */
+/* Returns 0, also if an interrupt has prevented the start: then the child has no handle. -1 with an exception. */
 static int start_child(struct bp_branch_object *o, struct bp_child_object *c)
 {
     const char *name;
     PyObject *children = PyObject_GetAttrString((PyObject *)o, "_children");
-    int error = children ? PySet_Add(children, (PyObject *)c) : -1; /* from here on bp_child_forget() removes it */
+    int error = children ? PySet_Add(children, (PyObject *)c) : -1; /* bp_child_forget() will remove the child */
     Py_XDECREF(children);
     if (error != 0 || !(c->context = PyContext_CopyCurrent()))
         return -1;

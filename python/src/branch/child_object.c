@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The object behind bough.Child: its function and its outcome. A child that succeeds needs no Python code but its
- * function's: it is added in child_add.c, and run in child.c. Everything else is in _child.py, whose class derives from
- * this one. Parts that few children need (an Event for joining threads, a list of objects to close) are created at their
- * first use, to save memory with thousands of waiting children.
+ * function's: child_add.c adds the child, and child.c runs it. Everything else is in _child.py, whose class derives
+ * from this type. Parts that few children need (an Event for joining threads, a list of objects to close) are created
+ * at their first use, to save memory with thousands of waiting children.
  */
 #include "base/base.h"
 #include "base/object.h"
@@ -14,7 +14,7 @@
 #include <structmember.h>
 
 static PyTypeObject *child_base;
-static PyObject *child_class; /* _child.py's */
+static PyObject *child_class; /* the class in _child.py */
 
 /* ---- attributes ------------------------------------------------------------------------------------------------ */
 
@@ -45,7 +45,7 @@ static const struct bp_lazy closing = {offsetof(struct bp_child_object, closing)
                             posted = {offsetof(struct bp_child_object, posted), bp_new_list};
 
 static PyGetSetDef child_attributes[] = {
-    {"ident", get_ident, NULL, PyDoc_STR("As of threading.get_ident(), once it runs."), NULL},
+    {"ident", get_ident, NULL, PyDoc_STR("The value of threading.get_ident() in the child, once it runs."), NULL},
     {"_handle", child_get_handle, NULL, NULL, NULL},
     {"_branch", get_branch, NULL, NULL, NULL},
     {"_closing", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&closing},
@@ -56,8 +56,8 @@ static PyGetSetDef child_attributes[] = {
 #define OFFSET(field) (Py_ssize_t) offsetof(struct bp_child_object, field)
 
 static PyMemberDef child_members[] = {
-    {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("For messages, the kernel and the tree.")},
-    {"outcome", T_OBJECT, OFFSET(outcome), 0, PyDoc_STR("What has become of it.")},
+    {"name", T_OBJECT, OFFSET(name), 0, PyDoc_STR("The name in messages, in the kernel and in the tree.")},
+    {"outcome", T_OBJECT, OFFSET(outcome), 0, PyDoc_STR("How the child ended, or 'running'.")},
     {"_result", T_OBJECT, OFFSET(result), 0, NULL},
     {"_raised_text", T_OBJECT, OFFSET(raised_text), 0, NULL},
     {"exception", T_OBJECT, OFFSET(exception), 0, PyDoc_STR("What its function raised, if it failed.")},
@@ -74,7 +74,7 @@ static PyMemberDef child_members[] = {
 
 /* ---- the end of a child ------------------------------------------------------------------------------------------ */
 
-/* The child's branch, a new reference; None: it was dropped. NULL with an exception. */
+/* A new reference to the child's branch; None: the branch was dropped. NULL with an exception. */
 static PyObject *owner_of(const struct bp_child_object *c)
 {
     return c->owner ? PyObject_CallNoArgs(c->owner) : Py_NewRef(Py_None);
@@ -90,7 +90,7 @@ static int give_place_back(struct bp_branch_object *o, PyObject *child)
     return result ? 0 : -1;
 }
 
-/* A joining thread creates the Event first and then reads `over`. */
+/* Sets `over` before it reads `ended`, because a joining thread creates the Event first and then reads `over`. */
 int bp_child_forget(struct bp_child_object *c)
 {
     PyObject *owner = owner_of(c), *ended = NULL;
@@ -131,8 +131,8 @@ static PyObject *drop_call(PyObject *self, PyObject *none)
     Py_RETURN_NONE;
 }
 
-/* In C, so that a traceback shows only the call of result() and the place of the child's failure. The exception's
- * context is not changed. */
+/* In C, so that a traceback shows only the call of result() and the place of the child's failure. Does not change the
+ * exception's context. */
 static PyObject *result(PyObject *self, PyObject *none)
 {
     struct bp_child_object *c = of(self);
@@ -152,11 +152,11 @@ static PyObject *result(PyObject *self, PyObject *none)
 static PyMethodDef child_methods[] = {
     {"result", result, METH_NOARGS,
      PyDoc_STR(
-         "result($self, /)\n--\n\nWhat the function returned. If the child has failed, its exception is raised again. "
-         "NoResultError: there is neither, because the child still runs, was interrupted or was not started, or because "
-         "its block has raised the exception.")},
-    {"_forget", forget, METH_NOARGS, PyDoc_STR("It has ended, or never started: its place is free.")},
-    {"_drop_call", drop_call, METH_NOARGS, PyDoc_STR("It is not going to call anything.")},
+         "result($self, /)\n--\n\nReturn what the function returned. If the child has failed, raise its exception "
+         "again. Raises NoResultError if there is neither, because the child still runs, was interrupted or was not "
+         "started, or because its block has raised the exception.")},
+    {"_forget", forget, METH_NOARGS, PyDoc_STR("Remove a child that has ended, or never started, from its branch.")},
+    {"_drop_call", drop_call, METH_NOARGS, PyDoc_STR("Drop the function and its arguments, which will not be called.")},
     {0},
 };
 
@@ -196,7 +196,7 @@ static void child_dealloc(PyObject *self)
 }
 
 static PyType_Slot child_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("What bough.Child consists of.")},
+    {Py_tp_doc, (void *)PyDoc_STR("The base of bough.Child.")},
     {Py_tp_methods, child_methods},
     {Py_tp_members, child_members},
     {Py_tp_getset, child_attributes},
@@ -213,7 +213,7 @@ static PyType_Spec child_spec = {
     .slots = child_slots,
 };
 
-/* ---- making one -------------------------------------------------------------------------------------------------- */
+/* ---- a new child ------------------------------------------------------------------------------------------------- */
 
 struct bp_child_object *bp_child_new(void)
 {
@@ -223,7 +223,7 @@ struct bp_child_object *bp_child_new(void)
     return of(type->tp_alloc(type, 0));
 }
 
-/* ---- what belongs to no object ----------------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------------------------------------------- */
 
 PyObject *bp_current_child(void)
 {
@@ -246,7 +246,8 @@ static PyObject *child_is(PyObject *module, PyObject *class)
 PyMethodDef bp_child_object_methods[] = {
     {"current_child", current_child, METH_NOARGS,
      PyDoc_STR("current_child()\n--\n\nThe Child that the calling code runs in, or None.")},
-    {"child_is", child_is, METH_O, PyDoc_STR("child_is(class): what Branch.add() makes; a decorator.")},
+    {"child_is", child_is, METH_O,
+     PyDoc_STR("child_is(class): set the class whose objects Branch.add() creates; a decorator.")},
     {0},
 };
 

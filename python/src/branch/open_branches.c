@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The branches that a thread has open: a list of their objects for each thread, the innermost first. */
+/* Keeps for each thread a list of the branches that it has open, the innermost first. */
 #include "thread/thread.h"
 #include "branch/branch.h"
 #include "api/module.h"
@@ -46,7 +46,7 @@ void bp_branches_forget(struct bp_thread *t)
         bp_branch_unlist(t->branches);
 }
 
-/* A list of the branches that the calling thread has open inside `outer` (None: all), the innermost first. */
+/* A list of the branches that the calling thread has open inside `outer` (None: of all), the innermost first. */
 static PyObject *branches_in(PyObject *module, PyObject *outer)
 {
     struct bp_thread *t = bp_thread_known();
@@ -61,7 +61,7 @@ static PyObject *branches_in(PyObject *module, PyObject *outer)
     return list;
 }
 
-/* The handle of the branch of main whose end waits for its children; None. */
+/* The handle of the branch for whose children main waits in bp_branch_wait(); None: there is no such branch. */
 static PyObject *waiting_branch(PyObject *module, PyObject *id)
 {
     struct bp_thread *t = bp_thread_of_id(PyLong_AsUnsignedLongLong(id));
@@ -87,9 +87,10 @@ static PyObject *branch_forget(PyObject *module, PyObject *object)
 
 PyMethodDef bp_open_branch_methods[] = {
     {"branches_in", branches_in, METH_O,
-     PyDoc_STR("branches_in(outer): what the caller has opened in it, or in any for None, the innermost first.")},
+     PyDoc_STR("branches_in(outer): the caller's open branches in it (None: all), the innermost first.")},
     {"waiting_branch", waiting_branch, METH_O,
-     PyDoc_STR("waiting_branch(id): the handle of the branch whose end that thread, main, waits in, or None.")},
-    {"branch_forget", branch_forget, METH_O, PyDoc_STR("branch_forget(branch): it has ended.")},
+     PyDoc_STR("waiting_branch(id): the handle of the branch for whose children that thread, main, waits, or None.")},
+    {"branch_forget", branch_forget, METH_O,
+     PyDoc_STR("branch_forget(branch): remove a branch that has ended from its thread's list.")},
     {0},
 };

@@ -5,8 +5,8 @@
  *      fail_after(s), fail_at(t)             the block raises TimeoutError
  *      move_on_after(s), move_on_at(t)       the block ends, and the code after it continues
  *
- * A scope is a branch without children: its deadline is the branch's, its cancel() an interrupt of the branch. Only the
- * end differs: a branch whose deadline has interrupted something has failed, because its work is incomplete. A scope
+ * A scope is a branch without children: its deadline is the branch's deadline, its cancel() interrupts the branch. Only
+ * the end differs: a branch whose deadline has interrupted a thread has failed, because its work is incomplete. A scope
  * has only its block: if the block reaches its end, the work is complete. A scope that succeeds is created, entered and
  * left in C; everything else is in _scope.py.
  */
@@ -15,14 +15,14 @@
 #include "branch/branch.h"
 #include "api/module.h"
 
-static PyObject *scope_class; /* _scope.py's */
+static PyObject *scope_class; /* the class in _scope.py */
 
-/* ---- made -------------------------------------------------------------------------------------------------------- */
+/* ---- a new scope ------------------------------------------------------------------------------------------------- */
 
 struct maker {
     const char *function, *parameter;
     enum bp_scope scope;
-    PyObject *name; /* the function's, as an object */
+    PyObject *name; /* the function's name, as an object */
 };
 
 static struct maker makers[] = {
@@ -187,20 +187,21 @@ PyMethodDef bp_scope_methods[] = {
           "A block that raises TimeoutError if it takes longer: `with fail_after(5):`. The time counts from the "
           "block's beginning; None or infinity is no limit.\n\n" BOTH),
     MAKER(fail_at, "deadline",
-          "The same as fail_after(), until a time of time.monotonic(). No decorator.\n\nWith asynchronous=True it also "
-          "interrupts code that comes to no interruption point."),
+          "As fail_after(), but until a time of time.monotonic(). No decorator.\n\n"
+          "asynchronous=True also interrupts code that comes to no interruption point."),
     MAKER(move_on_after, "seconds",
-          "A block that ends if it takes longer: `with move_on_after(5) as scope:`. `scope.cancelled_caught` says "
-          "afterwards whether it has.\n\n" BOTH " A call that has ended so returns None."),
+          "A block that ends if it takes longer: `with move_on_after(5) as scope:`. `scope.cancelled_caught` shows "
+          "afterwards whether the limit ended it.\n\n" BOTH " A call that the limit has ended returns None."),
     MAKER(move_on_at, "deadline",
-          "The same as move_on_after(), until a time of time.monotonic(). No decorator.\n\nWith asynchronous=True it "
-          "also interrupts code that comes to no interruption point."),
-    {"scope_is", scope_is, METH_O, PyDoc_STR("scope_is(class): what fail_after() and the like make; a decorator.")},
+          "As move_on_after(), but until a time of time.monotonic(). No decorator.\n\n"
+          "asynchronous=True also interrupts code that comes to no interruption point."),
+    {"scope_is", scope_is, METH_O,
+     PyDoc_STR("scope_is(class): set the class whose objects fail_after() and the like create; a decorator.")},
     {0},
 };
 
 static PyType_Slot scope_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("What bough.CancelScope consists of.")},
+    {Py_tp_doc, (void *)PyDoc_STR("The base of bough.CancelScope.")},
     {Py_tp_base, NULL}, /* a Block */
     {0, NULL},
 };

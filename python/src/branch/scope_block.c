@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The steps that a scope adds to a block when it is entered, while it is open, and when it is left.
- */
+/* The steps that a scope adds to a block when the block is entered, while it is open, and when it is left. */
 #include "base/base.h"
 #include "thread/thread.h"
 #include "raise/raise.h"
@@ -13,7 +11,7 @@ int bp_scope_may_enter(struct bp_branch_object *o)
 {
     if (!(bp_caller_flags() & (CO_COROUTINE | CO_ASYNC_GENERATOR | CO_ITERABLE_COROUTINE)))
         return 0;
-    o->used = 1; /* it has its error already */
+    o->used = 1; /* no warning in addition to the error */
     PyErr_Format(
         PyExc_RuntimeError,
         "%R limits a thread, and this is a coroutine: its thread also runs other coroutines. Use asyncio.timeout(), or "
@@ -27,7 +25,7 @@ static int cancel_now(struct bp_branch_object *o, PyObject *reason)
     const char *text = reason && reason != Py_None ? PyUnicode_AsUTF8(reason) : NULL;
     if (PyErr_Occurred())
         return -1;
-    bough_interrupt(o->branch->handle, text); /* it may have ended */
+    bough_interrupt(o->branch->handle, text); /* fails if the branch has ended, which is harmless */
     return 0;
 }
 
@@ -42,7 +40,7 @@ int bp_scope_begins(struct bp_branch_object *o)
     o->used = 1;
     if (o->cancelled && cancel_now(o, o->reason) != 0)
         return -1;
-    o->cancelled |= has_passed(o); /* first: changing the deadline later does not withdraw the interrupt */
+    o->cancelled |= has_passed(o); /* now, because changing the deadline later does not withdraw the interrupt */
     if (!o->asynchronous)
         return 0;
     if ((before = bp_set_asynchronous(bp_me, true)) < 0)
@@ -78,8 +76,8 @@ void bp_scope_dropped(struct bp_branch_object *o)
 
 /* ---- methods ----------------------------------------------------------------------------------------------------- */
 
-/* Called by any thread, before, in or after the block. The interpreter lock protects it: the scope sees `cancelled`
- * when it is entered, or is interrupted here. */
+/* Any thread may call this before, in or after the block. Because of the GIL, either the scope sees `cancelled` when it
+ * is entered, or it is open here and is interrupted. */
 static PyObject *cancel_scope(PyObject *module, PyObject *args)
 {
     PyObject *object, *reason;
@@ -97,8 +95,8 @@ static PyObject *cancel_scope(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* The exception of an interrupt from further out that is due and was not raised yet: when a block ends by its
- * interrupt, the blocks around it whose time is over end as well. None: there is none. */
+/* The exception of an interrupt from further out that is due and was not raised yet; None: there is none. When the
+ * interrupt of a block ends the block, the blocks around it whose time is over have to end as well. */
 static PyObject *interrupt_from_outside(PyObject *module, PyObject *none)
 {
     struct bough_record why;

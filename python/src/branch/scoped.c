@@ -13,11 +13,11 @@
 struct scoped {
     PyObject_HEAD
     struct bp_branch_object *scope; /* never entered: each call makes a scope with the same limit */
-    PyObject *function, *name;      /* the name is the scopes' */
+    PyObject *function, *name;      /* `name` is the name of the scopes */
     PyObject *dict;                 /* __name__, __doc__, __wrapped__ and so on */
 };
 
-/* The function's result; None if the scope has ended it. */
+/* The function's result; None if the scope has ended the call. */
 static PyObject *result_of(struct bp_branch_object *o, PyObject *result)
 {
     PyObject *error = result ? Py_NewRef(Py_None) : bp_taken_exception();
@@ -55,7 +55,7 @@ static PyObject *scoped_get(PyObject *self, PyObject *object, PyObject *type)
     return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
 }
 
-/* For pickle: the place where the function was found. */
+/* For pickle: the qualified name, by which the function is found in its module. */
 static PyObject *scoped_reduce(PyObject *self, PyObject *none)
 {
     (void)none;
@@ -114,7 +114,7 @@ static PyGetSetDef scoped_attributes[] = {
 };
 
 static PyType_Slot scoped_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("A function each call of which has a time limit.")},
+    {Py_tp_doc, (void *)PyDoc_STR("A function whose calls have a time limit.")},
     {Py_tp_call, (void *)scoped_call},
     {Py_tp_descr_get, (void *)scoped_get},
     {Py_tp_repr, (void *)scoped_repr},
@@ -155,6 +155,6 @@ static PyObject *scoped(PyObject *module, PyObject *args)
 
 PyMethodDef bp_scoped_methods[] = {
     {"scoped", scoped, METH_VARARGS,
-     PyDoc_STR("scoped(scope, function, name): a function each call of which is in a scope like this one.")},
+     PyDoc_STR("scoped(scope, function, name): wrap the function: each call runs in a new scope like `scope`.")},
     {0},
 };
