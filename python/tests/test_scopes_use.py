@@ -357,7 +357,7 @@ class Mistakes(unittest.TestCase):
         scope = fail_after(60)
         scope.__enter__()
         with bough.branch() as b:
-            child = b.add(self.refused, RuntimeError, lambda: scope.__exit__(None, None, None), "another thread")
+            child = b.add(self.refused, RuntimeError, lambda: scope.__exit__(None, None, None), "thread that did not enter it")
         self.assertEqual(child.outcome, "ok")
 
     def test_in_the_wrong_order(self):
