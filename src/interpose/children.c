@@ -48,7 +48,8 @@ static bool wait_for_child(struct bo_thread *t, pid_t pid)
     return true;
 }
 
-/* By the system call: in a program that bough is linked into, bough's calls of libc reach the stand-ins, too. */
+/* Makes the system call directly: in a program that bough is linked into, its calls of libc reach the stand-ins,
+ * too. */
 static int reap(pid_t pid)
 {
     int status;
@@ -58,7 +59,7 @@ static int reap(pid_t pid)
     return status;
 }
 
-/* ---- system(), as POSIX has it -------------------------------------------------------------------------- */
+/* ---- system(), as POSIX defines it ----------------------------------------------------------------------- */
 
 /* During a system() the process ignores SIGINT and SIGQUIT, which a terminal sends to its child too. All calls share
  * this state, also in threads that did not opt in: if each call restored the action that it had found, two overlapping
@@ -159,8 +160,8 @@ static int stand_in_system(const char *command)
 static uintptr_t real_pclose;
 
 #ifdef __GLIBC__
-/* glibc stores the child's id after the stream and its table of functions. If the value is no child of this process,
- * the memory holds something else: 0. */
+/* glibc stores the child's id after the stream and its table of functions. If the value is not the id of a child, the
+ * memory holds something else, and the result is 0. */
 static pid_t child_of(FILE *stream)
 {
     struct opened {

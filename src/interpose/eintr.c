@@ -21,7 +21,7 @@ static const char *const built_in[] = {
     "libzmq-*",       /* pyzmq's wheels */
     "libglib-2.0.so", /* g_main_context_poll(): a warning, which aborts where warnings are fatal */
     "libstdc++.so",   /* futex and semaphore waits: std::terminate() */
-    "libc++.so",      /* the same */
+    "libc++.so",      /* as libstdc++ */
 };
 enum { BUILT_IN = sizeof built_in / sizeof *built_in };
 

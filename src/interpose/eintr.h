@@ -9,7 +9,7 @@
 void bo_eintr_init(void);
 /* Does the object at this path, "" for the program, tolerate no error but EINTR? */
 bool bo_eintr_only(const char *path);
-/* Each name of the list, built in or added. */
+/* Visits each name of the list, built in or added. */
 void bo_eintr_visit(void (*visit)(void *context, const char *name, bool built_in), void *context);
 
 #endif

@@ -176,7 +176,7 @@ static int stand_in_gethostbyaddr_r(const void *address, socklen_t length, int f
                    &(struct place){host, buffer, room, result, host_error});
 }
 
-/* ---- the functions with static memory: here one buffer for each thread, until its next call -------------------- */
+/* ---- the functions with static memory: here one buffer for each thread, valid until its next call -------------- */
 
 struct own {
     struct hostent host;

@@ -33,7 +33,7 @@ static bool is_in_the_way(const char *line, const struct stat *file, bool writin
     return writing || strcmp(state, "ACTIVE") != 0 || strcmp(type, "WRITE") == 0;
 }
 
-/* By system calls: in a program that bough is linked into, bough's calls of libc reach the stand-ins, too. */
+/* Makes system calls directly: in a program that bough is linked into, its calls of libc reach the stand-ins, too. */
 bool bo_is_leased(const struct stat *file, bool writing)
 {
     char text[4096];
@@ -103,7 +103,7 @@ static int stand_in_eventfd_write(int fd, eventfd_t value)
 
 const struct bo_wrapper bo_inside_wrappers[] = {
     BO_STAND_IN(truncate, truncate),
-    BO_STAND_IN(truncate64, truncate), /* the same where off_t has 64 bits */
+    BO_STAND_IN(truncate64, truncate), /* the same function where off_t has 64 bits */
 #ifdef __GLIBC__
     BO_STAND_IN(eventfd_read, eventfd_read),
     BO_STAND_IN(eventfd_write, eventfd_write),

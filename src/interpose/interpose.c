@@ -42,7 +42,7 @@ static struct bough_hook_entry **bucket_of(uint32_t hash)
     return &buckets[hash % BUCKETS];
 }
 
-/* ---- what is wanted ------------------------------------------------------------------------------------ */
+/* ---- the wanted values --------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct bo_object *o)
 {
@@ -78,7 +78,7 @@ static struct bo_wish wish(const struct bo_object *o, const char *symbol)
     return (struct bo_wish){(uintptr_t)w->function, *w->real, bo_wrapper_taken(symbol, hash), false, NULL};
 }
 
-/* ---- carrying it out ------------------------------------------------------------------------------------ */
+/* ---- setting them --------------------------------------------------------------------------------------- */
 
 static void refresh(void)
 {
@@ -86,7 +86,7 @@ static void refresh(void)
         bough_interpose_rescan();
 }
 
-/* Under the lock. */
+/* Called under the lock. */
 static int apply(void)
 {
     int count = bo_patch_apply(wish);
@@ -165,8 +165,8 @@ static bool add_names(const char *const objects[], unsigned flags)
     return true;
 }
 
-/* Called before the patcher's lock is taken. It takes the loader's lock, which may be held by a thread whose
- * constructor opts in, and so waits for the patcher's lock. */
+/* Called before the patcher's lock is taken, because this takes the loader's lock: a thread whose constructor opts in
+ * may hold that one, and wait for the patcher's. */
 static int prepare_interposing(void)
 {
     return bo_init() == 0 && bo_wrappers_init() == 0 ? 0 : -1;
@@ -251,7 +251,7 @@ static int note_path(struct dl_phdr_info *info, size_t size, void *argument)
     return 1;
 }
 
-/* Finds a function of an object that was loaded with RTLD_LOCAL: among the object's dependencies. */
+/* Finds a function of an object that was loaded with RTLD_LOCAL, or of the object's dependencies. */
 static uintptr_t find_for(const char *object, const char *symbol)
 {
     struct search s = {.object = object};
@@ -310,7 +310,8 @@ static bool is_hook(const struct bough_hook_entry *hook)
     return false;
 }
 
-/* Under the lock. *original is set first, because the function may be called as soon as the first slot holds it. */
+/* Called under the lock. *original is set first, because the function may be called as soon as the first slot holds
+ * it. */
 static bool put_hook(struct bough_hook_entry *h, bough_code **original, bough_code *instead)
 {
     if (is_taken(h))

@@ -9,14 +9,14 @@
 #include <gnu/lib-names.h>
 #define LIBC_NAME LIBC_SO
 #else
-#define LIBC_NAME "libc.so" /* by this name musl gives out itself, wherever it is */
+#define LIBC_NAME "libc.so" /* musl's loader takes this name for itself, wherever its file is */
 #endif
 
 static _Atomic uintptr_t libc_at; /* set once all functions of libc have been looked up */
 
-/* Opens libc itself, so that a look-up does not find functions of the same name that come before libc's (of a preloaded
- * library). By its name: its functions' addresses, as this object has them, can be in the jump table of a program at a
- * fixed address. */
+/* Opens libc itself, so that a look-up does not find a preloaded library's functions of the same name, which precede
+ * libc's. Opens it by its name, because the addresses of libc's functions, as this object has them, can be in the jump
+ * table of a program at a fixed address. */
 void *bo_libc_open(void)
 {
     return dlopen(LIBC_NAME, RTLD_LAZY | RTLD_NOLOAD);

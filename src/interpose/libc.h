@@ -7,9 +7,9 @@
 
 /* libc's handle, for dlsym(); NULL: it was not found (a static program). */
 void *bo_libc_open(void);
-/* All libc functions that have stand-ins were looked up. */
+/* Called when all libc functions that have stand-ins were looked up. */
 void bo_libc_is_known(void *libc);
-/* An address in libc; 0 before that. */
+/* An address in libc; 0 before bo_libc_is_known(). */
 uintptr_t bo_libc_address(void);
 
 #endif

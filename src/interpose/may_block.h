@@ -16,7 +16,7 @@
  * for? */
 bool bo_is_leased(const struct stat *file, bool writing);
 
-/* Neither a regular file nor O_NONBLOCK. If `fd` is not a descriptor, libc's call reports the error. */
+/* False for a regular file, a directory and O_NONBLOCK; if `fd` is not a descriptor, too: libc's call reports that. */
 static inline bool fd_may_block(int fd)
 {
     struct stat status;
@@ -25,8 +25,8 @@ static inline bool fd_may_block(int fd)
            !S_ISDIR(status.st_mode);
 }
 
-/* A request without the size of its argument: libc's struct termios is larger than the kernel's, and on some machines,
- * PowerPC for one, libc's TCSETSW has libc's size. libc's ioctl() translates it. */
+/* The request without the size of its argument: libc's struct termios is larger than the kernel's, and on some
+ * machines, PowerPC for one, libc's TCSETSW has libc's size. libc's ioctl() translates it. */
 static inline unsigned long without_size(unsigned long request)
 {
 #ifdef _IOC_SIZEMASK
@@ -47,14 +47,15 @@ static inline bool spins_at_signals(unsigned long request)
            bare == without_size(TCSETAF) || bare == SET_AND_WAIT || bare == SET_AND_FLUSH;
 }
 
-/* A message queue has the mode of a regular file, so fd_may_block() can't be used. */
+/* A message queue has the mode of a regular file, for which fd_may_block() would return false. */
 static inline bool queue_may_block(int queue)
 {
     int flags = fcntl(queue, F_GETFL);
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
-/* Opening a FIFO waits for its other end, a device for anything, a regular file for the holder of a lease. */
+/* open() of a FIFO waits for its other end, of a device for whatever its driver chooses, of a regular file for the
+ * holder of a lease. */
 static inline bool open_may_block(int dirfd, const char *path, int flags)
 {
     struct stat status;

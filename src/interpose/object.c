@@ -9,7 +9,7 @@
 
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
-/* In glibc these values are addresses; musl leaves the file's values, which are relative to the base. */
+/* glibc replaces these values by addresses; musl leaves the file's values, which are relative to the base. */
 static uintptr_t absolute(const struct bo_object *o, uintptr_t value)
 {
     return value < o->base ? o->base + value : value;
@@ -67,7 +67,7 @@ static void take_segment(struct bo_object *o, const Elf64_Phdr *p, const Elf64_D
     }
 }
 
-/* glibc has "" for the program, musl for the kernel's object (the vDSO). */
+/* In glibc the program's name is "", in musl that of the kernel's object (the vDSO). */
 static const char *path_of(const struct dl_phdr_info *info)
 {
     if ((uintptr_t)info->dlpi_phdr == getauxval(AT_PHDR))
@@ -94,7 +94,7 @@ bool bo_object_open(struct bo_object *o, const struct dl_phdr_info *info)
     return o->symbol && o->strings && (o->table[0].count || o->table[1].count);
 }
 
-/* ---- asking ------------------------------------------------------------------------------------------ */
+/* ---- queries ----------------------------------------------------------------------------------------- */
 
 static bool within(const struct bo_object *o, uintptr_t address, Elf64_Word rights)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A loaded object, and the tables by which it reaches functions of other objects. Read only; no lock, no memory. */
+/* A loaded object, and the tables by which it reaches functions of other objects. These functions only read the object,
+ * and neither take locks nor allocate memory. */
 #ifndef BO_INTERPOSE_OBJECT_H
 #define BO_INTERPOSE_OBJECT_H
 
@@ -11,7 +12,7 @@
 struct bo_object {
     const char *path; /* "": the program */
     uintptr_t base;
-    uintptr_t span; /* its size: a slot that the loader has not filled in yet holds less */
+    uintptr_t span; /* its size: a slot that the loader has not filled in yet holds a smaller value */
     const Elf64_Phdr *segment;
     unsigned segments;
     const Elf64_Sym *symbol;
@@ -19,7 +20,7 @@ struct bo_object {
     struct bo_relocations {
         const Elf64_Rela *first;
         size_t count;
-    } table[2];                      /* of calls, and of addresses taken (-fno-plt too) */
+    } table[2];                      /* of calls; of addresses taken, and of calls with -fno-plt */
     uintptr_t relro_low, relro_high; /* the range, in whole pages, that the loader makes read-only; 0: none */
     bool searches;                   /* it has a search path for objects that it loads (RUNPATH, RPATH) */
 };
@@ -31,7 +32,7 @@ struct bo_slot {
     uintptr_t jump; /* the address that the object defines for the function, see bo_object_jumps_to(); 0: none */
 };
 
-/* False: it has no such table (static, or the kernel's). */
+/* False: the object has no such table (a static program, the kernel's object). */
 bool bo_object_open(struct bo_object *o, const struct dl_phdr_info *info);
 /* Is this an address in the object's code? */
 bool bo_object_has_code(const struct bo_object *o, uintptr_t address);

@@ -32,13 +32,13 @@ struct key {
     const void *caller;
     unsigned long count;
     int fd;
-    uint32_t generation; /* of the thread: a worker's next child has another */
+    uint32_t generation; /* of the thread: a worker's next child has another generation */
 };
 
 /*
  * The state that a thread keeps between an interrupted call and its next calls. Only the thread uses it. A signal
- * handler that makes calls in between may overwrite it: then a retry is not recognised, and the call waits until the
- * grace period is over. A worker's next child has another generation, so it ignores these values.
+ * handler that makes calls in between may overwrite this state: then a retry is not recognised, and the call waits
+ * until the grace period is over. A worker's next child has another generation, so it ignores these values.
  */
 static BO_TLS struct {
     struct key call;                                     /* the last call that failed with EINTR */
@@ -54,8 +54,9 @@ static BO_TLS struct {
 
 /* ---- the caller ------------------------------------------------------------------------------------------ */
 
-/* The path of the object that made the call, "" for the program; NULL: unknown code. Without the loader's lock: another
- * thread may hold it and wait for this call to end, and a signal handler that jumps out would never release it. */
+/* The path of the object that made the call, "" for the program; NULL: unknown code. Does not take the loader's lock:
+ * another thread may hold it and wait for this call to end, and a signal handler that jumps out would not release
+ * it. */
 #ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35 */
 static const char *object_of(const void *caller)
 {
@@ -70,7 +71,7 @@ static bool is_program(const void *base)
     return headers - low < 4096;
 }
 
-/* With older versions this takes the lock: signals are blocked meanwhile, so that no handler jumps out. */
+/* With older versions dladdr() takes the lock, so signals are blocked meanwhile: no handler jumps out. */
 static const char *object_of(const void *caller)
 {
     Dl_info info;
@@ -215,8 +216,8 @@ static bool polls(const struct bo_site *site)
 
 /* ---- the next call -------------------------------------------------------------------------------------- */
 
-/* Is the delivered record still pending and suppressed? If another record is due, it begins with EINTR too; if none is,
- * the call is made. */
+/* Is the delivered record still pending and suppressed? If another record is due, that begins with EINTR, too; if no
+ * record is due, the call is made. */
 static bool still_suppressed(const struct bo_thread *t)
 {
     uint64_t w = bo_load_seq(&t->t.word), again = memory.next == NO_ERROR ? BO_SILENT_DUE : BO_FOREIGN_DUE;
@@ -325,7 +326,7 @@ static int end_silently(struct bo_thread *t, const struct bo_site *site)
     bo_foreign_silence(t);
     note_outcome(t, site, object_of(site->caller), error, BO_ENDED_SILENTLY);
     if (site->manner == BO_PAUSE)
-        remember_call(t, site, NO_ERROR); /* last: from here on the caller's time counts */
+        remember_call(t, site, NO_ERROR); /* last, because from here on the caller's time counts */
     return error;
 }
 
@@ -364,6 +365,6 @@ int bo_outcome_of(struct bo_thread *t, const struct bo_site *site)
     if (polls(site) && !alone && !chosen)
         remember_polled(t, site, wanted_error(t));
     if (announced == EINTR && error == EINTR)
-        remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR); /* last: from here on the caller's time counts */
+        remember_call(t, site, alone ? NO_OTHER_ERROR : OTHER_ERROR); /* last: the caller's time counts now */
     return announced;
 }

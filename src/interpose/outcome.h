@@ -4,21 +4,22 @@
  * tolerate. Each row of calls/calls.def names the manner:
  *
  *   EINTR_FIRST   EINTR, which every POSIX program has to expect. If the same call is repeated at once, with no other
- *                 blocking call in between, it is in an EINTR retry loop: now it fails with ECANCELED, or the error that
- *                 the thread chose. So does any call that the same record interrupts later, after the grace period
- *   AT_ONCE       that error at once: the standard has no EINTR for this call, and allows other errors
- *   EINTR_ALONE   EINTR and never another error: a caller that retries on EINTR takes any other result for success. A
- *                 silent wait
- *   SPURIOUS      success, the spurious wakeup that a condition wait may have. A silent wait
- *   PAUSE         EINTR, or what the pause returns for it; if it is repeated at once, success: the pause is over. Most
- *                 callers ignore the result, some abort on any other error: a silent wait
+ *                 blocking call in between, it is in an EINTR retry loop: now it fails with ECANCELED, or the error
+ *                 that the thread chose. So does any call that the same record interrupts later, after the grace period
+ *   AT_ONCE       ECANCELED, or the thread's error, at once: the standard has no EINTR for this call, and allows other
+ *                 errors
+ *   EINTR_ALONE   EINTR and never another error: a caller that retries on EINTR takes any other result for success.
+ *                 This is a silent wait
+ *   SPURIOUS      success, the spurious wakeup that a condition wait may have. This is a silent wait
+ *   PAUSE         EINTR, or the pause's result for EINTR; if the pause is repeated at once, success: it is over. Most
+ *                 callers ignore the result, some abort on any other error. This is a silent wait
  *   NEVER         not interrupted: the standard allows no such failure, and callers abort on it (joins)
  *
  * A silent wait is interrupted at most once a grace period, and does not count as the delivery of the interrupt
  * (EINTR_ALONE does, unless the caller retries). Libraries that abort on anything but EINTR have EINTR_ALONE in all of
  * their calls (interpose/eintr.h).
  *
- * If code ignores the failure of poll() or select() and uses the descriptor, it finds nothing there: its next call
+ * If code ignores the failure of poll() or select() and uses the descriptor, the descriptor is not ready: its next call
  * on one of the polled descriptors that would fail with EAGAIN fails with the interrupt's error instead.
  */
 #ifndef BO_INTERPOSE_OUTCOME_H
@@ -88,7 +89,7 @@ static inline struct bo_waited bo_on_thread(pthread_t thread)
 
 /* ---- the outcome ------------------------------------------------------------------------------------------ */
 
-/* The thread's next call has to be compared with a remembered one. */
+/* Must the thread's next call be compared with a remembered one? */
 extern BO_TLS bool bo_outcome_armed;
 
 /* bo_outcome_before() returns this for a call that is to report success without being made. Not an error number. */
@@ -109,8 +110,8 @@ static inline bool bo_outcome_depends(const struct bo_thread *t)
     return bo_unlikely((bo_load_relaxed(&t->t.word) & both) == BO_FOREIGN_DUE);
 }
 
-/* The step for a call of this manner. If only silent waits are suppressed at present, it depends on the caller, too:
- * `site` is evaluated only then. */
+/* The step for a call of this manner. If only silent waits are suppressed at present, the step depends on the
+ * caller, too: `site` is evaluated only then. */
 #define bo_outcome_step_of_row(t, manner, site) \
     (bo_outcome_depends(t) ? bo_outcome_weigh((t), (site)) : bo_outcome_step_by(manner))
 

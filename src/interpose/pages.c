@@ -27,7 +27,7 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* True at the end of the line whose mapping contains the address. */
+/* Returns true at the end of the line whose mapping contains the address. */
 static bool scan_line(struct scan *s, char c)
 {
     if (c == '\n') {

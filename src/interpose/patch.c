@@ -18,7 +18,7 @@
 struct patch {
     _Atomic uintptr_t *at; /* NULL: undone */
     uintptr_t before, installed;
-    bool seen; /* in this pass: its object is still loaded, and the slot is patched or wanted */
+    bool seen; /* in this pass: the slot's object is still loaded, and the slot is patched or wanted */
 };
 
 /*
@@ -101,8 +101,8 @@ struct plan {
 };
 
 /* Is the slot in a page that should be read-only, but is writable? The loader protects these pages after it has loaded
- * an object, so such a page still belongs to the loader. If it has a patched slot, it is a page that the patcher could
- * not protect again. */
+ * an object, so the loader may still write to such a page. If the page has a patched slot, the patcher could not
+ * protect it again. */
 static bool unprotected(const struct bo_object *o, const struct bo_slot *slot)
 {
     uintptr_t at = (uintptr_t)slot->at;
@@ -372,7 +372,7 @@ static int name_owner(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-/* Which object has the function that the slot holds? */
+/* Finds the object with the function whose address the slot holds. */
 static void find_owner(struct owner *owner)
 {
     snprintf(owner->words, sizeof owner->words, "taken by other code");

@@ -4,15 +4,15 @@
  * checking again, undoing and hooks all work:
  *
  *     wanted value (a hook, a stand-in, none)         present value              ->
- *     something                                       libc's own, or not bound yet,  patched; the old value is kept
- *                                                     or the program's jump to it
+ *     something                                       libc's, or not bound yet, or   patched; the old value is kept
+ *                                                     the program's jump to it
  *     something else                                  the patch                      changed
  *     nothing                                         the patch                      restored
- *     something                                       anything else                  skipped: other code's
+ *     something                                       anything else                  skipped: another's
  *
- * It runs inside dl_iterate_phdr(), whose lock keeps objects from being unloaded meanwhile. It also reports objects
- * that are still being loaded, whose slots the loader may not have filled in: these hold neither a libc function nor
- * code of the object, and are left for the next pass.
+ * The patcher runs inside dl_iterate_phdr(), whose lock keeps objects from being unloaded meanwhile. dl_iterate_phdr()
+ * also reports objects that are still being loaded, whose slots the loader may not have filled in: these hold neither a
+ * libc function nor code of the object, and are left for the next pass.
  */
 #ifndef BO_INTERPOSE_PATCH_H
 #define BO_INTERPOSE_PATCH_H
@@ -29,7 +29,7 @@ struct bo_wish {
     const char *refused; /* why the slot is not to be replaced, for the report; NULL */
 };
 
-/* Under the patcher's lock, inside dl_iterate_phdr(): no lock, no memory, no dlsym(). */
+/* Called under the patcher's lock, inside dl_iterate_phdr(): it must not lock, allocate memory, or call dlsym(). */
 typedef struct bo_wish bo_wish_fn(const struct bo_object *o, const char *symbol);
 
 /* The lock for everything about patching; held across a fork. */
@@ -43,8 +43,7 @@ bool bo_patch_is_jump(const char *symbol, uintptr_t address);
 /* Is another pass needed? An object was loaded or unloaded since the last one; or, a few times, the loader was filling
  * in or binding a slot during it, which it does without a lock. */
 bool bo_patch_stale(void);
-/* Visits each slot, and each object without slots. Called with this lock and the loader's lock held. Returns their
- * number. */
+/* Calls `visit` for each slot, and each object without slots, under this lock and the loader's. Returns how often. */
 int bo_patch_visit(bo_wish_fn *wish, void (*visit)(void *context, const struct bough_slot *slot), void *context);
 
 #endif

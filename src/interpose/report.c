@@ -22,7 +22,7 @@ struct list {
     } * entry;
     size_t count, room;
     const char *path, *object; /* the last entry's path, owned by the loader, and its copy */
-    bool full;                 /* there was no more memory */
+    bool full;                 /* memory could not be allocated */
 };
 
 static const char *copy_name(struct list *list, const char *text)

@@ -2,10 +2,10 @@
 /*
  * Stand-ins for stdio's input functions, whose reads are inside libc: if a stream's buffer is empty, bough waits for
  * the descriptor, and then one read inside libc fills the buffer. An interrupted caller finds the stream's error
- * indicator set, as after a read that failed; the input up to then is the result, and is not lost.
+ * indicator set, as after a read that failed; the input read so far is the result, and is not lost.
  *
- * Only for glibc, whose macros show whether the buffer is empty. Output is not covered, because outside libc it is not
- * visible when a write blocks, and how much it has written by then.
+ * They exist only for glibc, where the stream's fields show whether its buffer is empty. Output is not covered, because
+ * code outside libc can't see when a write blocks, and how much it has written by then.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +28,7 @@ static bool is_empty(FILE *stream)
     return stream->_IO_read_ptr >= stream->_IO_read_end;
 }
 
-/* False: its reads can't block, or it has no descriptor. */
+/* False: the stream's reads can't block, or it has no descriptor. */
 static bool may_block(FILE *stream)
 {
     int fd = fileno(stream);
@@ -44,7 +44,7 @@ static bool is_readable(FILE *stream)
 
 static uintptr_t real___uflow;
 
-/* As getc_unlocked(), by libc's function: in a program that bough is linked into, bough's calls are patched, too. */
+/* As getc_unlocked(). Calls libc's function, because bough's calls are patched, too, if it is linked into a program. */
 static int take_character(FILE *stream)
 {
     return is_empty(stream) ? ((int (*)(FILE *))real___uflow)(stream) : (unsigned char)*stream->_IO_read_ptr++;
@@ -168,8 +168,8 @@ BO_STAND_IN_FUNCTION char *stand_in_fgets(char *line, int size, FILE *stream)
     return got ? line : NULL;
 }
 
-/* These functions know the size of the buffer (_FORTIFY_SOURCE): if the result may not fit, glibc's function reports
- * it. */
+/* These functions get the size of the buffer (_FORTIFY_SOURCE). If the result may not fit, glibc's function reports
+ * that. */
 static char *stand_in___fgets_chk(char *line, size_t room, int size, FILE *stream)
 {
     if (size > 0 && (size_t)size <= room)

@@ -42,7 +42,7 @@
 
 #define REAL(returns, name, params) ((returns(*) params)real_##name)
 
-/* ---- how each reports an interrupt. 0: it reports success --------------------------------------- */
+/* ---- how each function reports an interrupt. `error` 0: it reports success ----------------------- */
 
 #define CUT_MINUS_ONE(r, error) (errno = (error), -1)
 #define CUT_NUMBER(r, error) ((void)(r), (error))
@@ -61,7 +61,7 @@
 
 /* ---- one wrapper for each row ---------------------------------------------------------------------------------- */
 
-/* Filled in only where it is needed: most calls need none, and filling it in takes as long as the rest of the call. */
+/* A site is filled in only where it is needed: most calls need none, and that takes as long as the rest of the call. */
 #define SITE(name, how, waited) (&(const struct bo_site){#name, __builtin_return_address(0), (how), (waited)})
 
 #define BODY(returns, name, params, args, call, fails, blocks, how, waited)         \
@@ -150,9 +150,9 @@ static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
          fd_may_block(fd), BO_EINTR_FIRST, bo_on_fd(fd))
 }
 
-/* ---- other names: for large files, and for functions that know the size of the buffer (_FORTIFY_SOURCE) -- */
+/* ---- other names: for large files, and for functions that get the size of the buffer (_FORTIFY_SOURCE) -- */
 
-/* Then the call needs a mode, which these functions do not have. */
+/* With these flags open() needs a mode, which the functions without a mode can't pass. */
 static bool makes_file(int flags)
 {
     return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
@@ -233,7 +233,8 @@ static struct place {
     _Atomic uintptr_t taken;
 } wrapper_slots[PLACES];
 
-/* A sanitizer's function checks the arguments and calls libc's. The stand-in may call it in the place of libc's. */
+/* A sanitizer's function checks the arguments and calls libc's. The stand-in may call that function instead of
+ * libc's. */
 static bool is_sanitizers(uintptr_t function)
 {
     Dl_info info;
@@ -261,7 +262,7 @@ static struct place *place_of(const char *symbol, uint32_t hash)
     }
 }
 
-/* Repeated if another thread has taken the place meanwhile, perhaps for the same row. */
+/* Tries again if another thread has taken the place meanwhile, perhaps for the same row. */
 static struct place *place_for(const struct bo_wrapper *w)
 {
     struct place *p;

@@ -15,7 +15,7 @@ struct bo_wrapper {
     uintptr_t *real; /* libc's function, or a sanitizer's around it; 0: libc has none */
 };
 
-/* A stand-in that other stand-ins call: inline, so that in each of them the return address is its caller's. */
+/* A stand-in that other stand-ins call. It is inline, so that the return address is that of the outer one's caller. */
 #define BO_STAND_IN_FUNCTION __attribute__((always_inline)) static inline
 
 /* A row: stand_in_NAME() for `symbol`, and real_NAME, which holds libc's function. */
