@@ -22,8 +22,8 @@
 #include "upcalls.h"
 
 /*
- *   run     carries it out; `owner` is the thread that has registered it
- *   forget  releases what it holds besides memory; NULL: nothing
+ *   run     runs the closer; `owner` is the thread that has registered it
+ *   forget  releases what the closer holds besides memory; NULL: nothing
  *   at, size, number    its object, with a different meaning for each kind
  */
 struct bough_closer {
@@ -240,8 +240,8 @@ static bool reaped_in(pid_t pid, int64_t time)
     }
 }
 
-/* Is it a child of this process that was not reaped yet? Otherwise its id may belong to another process by now. */
-static bool is_ours(pid_t pid)
+/* Is this the id of a child that was not reaped yet? Otherwise the id may belong to another process by now. */
+static bool is_unreaped_child(pid_t pid)
 {
     siginfo_t info;
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
@@ -251,7 +251,7 @@ static void run_child(const struct bough_closer *c, const struct bo_thread *owne
 {
     pid_t pid = c->number;
     (void)owner;
-    if (!is_ours(pid))
+    if (!is_unreaped_child(pid))
         return;
     kill(pid, SIGTERM);
     if (reaped_in(pid, TERMINATES_IN))

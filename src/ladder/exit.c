@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *      everything is interrupted (kind exit) --> the others have a quarter of the time to end --> exit tiers, until
- *        half of it is over --> exit(): atexit handlers, destructors, streams --> by signal, or status 70
+ *      all others are interrupted (kind exit) --> they have a quarter of the time to end --> exit tiers, until half of
+ *        the time is over --> exit(): atexit handlers, destructors, streams --> by signal, or status 70
  *
  * The process often ends in the first step: main returns. C libraries forbid two threads in exit() at once. So main's
- * exit() waits for this one indefinitely. If main was first, this thread does not call exit(), and rung 6 ends an exit
- * that hangs.
+ * exit() waits for this thread's exit() indefinitely. If main was first, this thread does not call exit(), and rung 6
+ * ends an exit that hangs.
  */
 #include "ladder/exit.h"
 #include <bough/ladder.h>

@@ -18,10 +18,10 @@ struct bo_leaving {
 bool bo_leave_first(void);
 /* Give the claim back: there will be no exit. */
 void bo_leave_not(void);
-/* On a helper, after bo_leave_first() has returned true. Does not return, unless another thread has begun to exit
- * already. */
+/* Exit. Called on a helper, after bo_leave_first() has returned true. Does not return, unless another thread has begun
+ * to exit already. */
 void bo_leave(void *leaving);
-/* Whether rung 5 has begun. */
+/* Has rung 5 begun? */
 bool bo_is_leaving(void);
 
 #endif

@@ -73,9 +73,9 @@ bool bo_freeze_wanted(const struct bo_thread *t)
            !on_handler();
 }
 
-/* All signals but the one by which libc makes each thread change the process's ids, and waits for each. It is the last
- * of the signals that libc reserves, in glibc and in musl. */
-static uint64_t all_but_faults(void)
+/* All signals but the one by which libc makes each thread change the process's ids, and waits for each thread. That is
+ * the last of the signals that libc reserves, in glibc and in musl. */
+static uint64_t all_but_setxid(void)
 {
     return ~((uint64_t)1 << (SIGRTMIN - 2));
 }
@@ -97,11 +97,11 @@ __attribute__((noreturn)) static void stand_still(struct bo_thread *t, uint32_t 
         bo_futex_sleep(&t->freeze.state, frozen, BO_FOREVER);
 }
 
-/* Signals are blocked first: a handler of the program would run on a thread that counts as frozen, or jump out of
- * here. */
+/* Signals are blocked first: otherwise a handler of the program could run on a thread that counts as frozen, or jump
+ * out of here. */
 static void stop(struct bo_thread *t)
 {
-    uint64_t all = all_but_faults(), old = 0;
+    uint64_t all = all_but_setxid(), old = 0;
     uint32_t generation = generation_of(t), request = make_freeze(generation, ASKED);
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old, sizeof all);
     if (bo_cas_seq(&t->freeze.state, &request, make_freeze(generation, STOPPING))) {
@@ -144,7 +144,7 @@ static void dismiss_freeze(struct bo_thread *t, uint32_t generation)
         ;
 }
 
-/* Why the thread is not frozen yet, as far as can be seen: it may be changing these fields now. */
+/* Returns the apparent reason why the thread is not frozen yet: the thread may be changing these fields now. */
 __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct bo_thread *t)
 {
     uint64_t w = bo_load_seq(&t->t.word);
@@ -174,7 +174,7 @@ static void ask_to_freeze(struct bo_thread *t, uint32_t generation)
     bo_cas_seq(&t->freeze.state, &seen, make_freeze(generation, ASKED));
 }
 
-/* A thread that has ended meanwhile hinders nothing. */
+/* A thread that has ended meanwhile does not hinder the rung. */
 static enum bo_freezing give_freeze_up(struct bo_thread *t, uint32_t generation)
 {
     BO_HOOK(freeze_late);

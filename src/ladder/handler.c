@@ -8,9 +8,9 @@
  *
  *      hangs                      the rung's time is over
  *      faults                     ladder/fault.c jumps out of it
- *      returns from rung 3        here
+ *      returns from rung 3        the verdict is read here
  *      throws                     a cleanup in the frame that runs it: rule 36
- *      jumps out of rung 2        bough_longjmp() reports it; after another jump `handling` lies below the stack pointer
+ *      jumps out of rung 2        bough_longjmp() reports it; after another jump `handling` is below the stack pointer
  *                                 when the thread's next region begins or ends, or when a point of it is about to fail
  *      posts to its own target    this counts as an event, like any other post
  */
@@ -70,7 +70,7 @@ static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, i
 
 /* ---- a handler that does not return ------------------------------------------------------------------------------ */
 
-/* A jump or an exception has left the handler's frame. From rung 3 that is the intended way. */
+/* A jump or an exception has left the handler's frame. A handler of rung 3 is meant to end that way. */
 void bo_ladder_jumped(struct bo_thread *t, struct bo_handling *until)
 {
     t->incident.handling = until;

@@ -52,7 +52,7 @@ static int start_one(void)
         bo_sub_seq(&helpers_alive, 1);
         bo_sub_seq(&helpers_idle, 1);
     } else {
-        pthread_setname_np(thread, "bough-helper"); /* named by its creator, so that it has the name before it runs */
+        pthread_setname_np(thread, "bough-helper"); /* by the creator, so that the thread has its name before it runs */
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attributes);

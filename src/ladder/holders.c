@@ -106,7 +106,7 @@ static void put_holder(struct bo_out *o, const struct bo_holder *one)
     bo_put(o, ")");
 }
 
-/* Names as many of the threads after this one as fit: a name that would be cut is left out. */
+/* Names as many of the threads after this one as fit: a name that would be truncated is left out. */
 static void put_others(const struct bo_holders *h, unsigned after, char *text, size_t size)
 {
     enum { ENDING = 6 }; /* ", ..." */
@@ -127,7 +127,7 @@ static void put_others(const struct bo_holders *h, unsigned after, char *text, s
     }
 }
 
-/* False: it has ended. */
+/* False: the thread has ended. */
 static bool put_first(const struct bo_holder *one, char *text, size_t size)
 {
     struct bo_out o;

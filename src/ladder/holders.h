@@ -7,7 +7,7 @@
 
 enum { BO_HOLDERS_NAMED = 8, BO_PLACE = 320 };
 
-/* With the name that it had when it was added: later the slot may have another user. */
+/* A thread, with the name that it had when it was added, because later its slot may have another user. */
 struct bo_holder {
     uint32_t index, generation;
     int rank;
@@ -15,7 +15,7 @@ struct bo_holder {
     char name[BO_NAME];
 };
 
-/* Begins as {0}. Has the number of threads added, and the most likely few of them, in order. */
+/* The number of threads added, and the few most likely causes among them, in order. Initialised to {0}. */
 struct bo_holders {
     unsigned count, looks;
     struct bo_holder first[BO_HOLDERS_NAMED];
@@ -23,12 +23,12 @@ struct bo_holders {
 
 /* Add a thread, with its word as it was read; nothing if it has ended since then. */
 void bo_holders_add(struct bo_holders *h, const struct bo_thread *t, uint64_t word);
-/* "thread 17 (reader) is running; and 2 more: 18 (writer), 16 (main)": those that have not ended since they were added,
- * as far as that was looked at. Returns their number; 0, with "": none. */
+/* Write "thread 17 (reader) is running; and 2 more: 18 (writer), 16 (main)": the threads that have not ended since they
+ * were added, as far as that was examined. Returns their number; 0, with "": none. */
 unsigned bo_holders_put(const struct bo_holders *h, char *text, size_t size);
 
-/* The threads that have not ended, the likely cause first, and where that one is stuck: "thread 17 (reader) is in ...;
- * and 2 more: ..."; "" if there is none. */
+/* Write the threads that have not ended, the likely cause first, and where that thread is stuck: "thread 17 (reader) is
+ * in ...; and 2 more: ..."; "" if there is none. */
 void bo_find_place(const struct bo_target *target, const struct bo_record *r, char *text, size_t size);
 
 #endif

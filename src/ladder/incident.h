@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The incidents that the warden watches: those that may climb to the end of the process, or have climbed already. An
- * incident's standing is in its record, where it can be seen from outside; this is only the warden's data. Only the
- * ticker's thread uses it. The data for reports is copied while the record is pending: later both record and target may
- * be reused.
+ * incident's standing is in its record, where it can be seen from outside; this table is only the warden's data. Only
+ * the ticker's thread uses it. The data for reports is copied while the record is pending: later both record and target
+ * may be reused.
  */
 #ifndef BO_LADDER_INCIDENT_H
 #define BO_LADDER_INCIDENT_H

@@ -46,7 +46,7 @@ static char words_path[4096]; /* from the environment: opened when there is some
 static _Atomic int words_fd;  /* the descriptor + 1; 0: standard error */
 static _Atomic uint32_t want_core;
 
-/* ---- when -------------------------------------------------------------------------------------------------------- */
+/* ---- the time of the kill ---------------------------------------------------------------------------------------- */
 
 /*
  * Time and count are in one word, so that the ticker does not cancel the time of a post that it has not seen: the time
@@ -256,7 +256,8 @@ __attribute__((constructor)) static void read_environment_kill(void)
     bo_store_relaxed(&want_core, core && *core && strcmp(core, "0") != 0);
 }
 
-/* If a file takes no more (a full disk, RLIMIT_FSIZE), all of it goes to standard error. After EAGAIN the time is over. */
+/* If a file takes no more (a full disk, RLIMIT_FSIZE), all of the dump goes to standard error. EAGAIN: the time is
+ * over. */
 void bo_kill_dump(const char *why, int64_t until)
 {
     const struct bo_dump_order order = {.flags = BO_DUMP_FATAL, .why = why, .until = until};
@@ -282,7 +283,7 @@ static void abort_here(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* By exit_group at the end, because no signal kills process 1. */
+/* Ends with exit_group, because no signal kills process 1. */
 void bo_kill_now(void)
 {
     bo_terminals_put_back();

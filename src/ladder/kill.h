@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Rung 6, and the kernel's timer behind it: the process ends at the cap, whatever hangs in it (rule 39). */
+/* Rung 6, with the kernel's timer as its fallback: the process ends at the cap, even if all threads hang (rule 39). */
 #ifndef BO_LADDER_KILL_H
 #define BO_LADDER_KILL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Create the timer, in ordinary code; idempotent. If that fails (too many signals queued: RLIMIT_SIGPENDING), only the
- * warden enforces the cap, which is reported. */
+/* Create the timer; idempotent, not for signal handlers. If that fails (too many signals queued: RLIMIT_SIGPENDING),
+ * only the warden enforces the cap, which is reported. */
 void bo_kill_prepare(void);
 /* Kill the process at `when` (CLOCK_MONOTONIC), unless the timer is set again. Only makes the time earlier. [signal] */
 void bo_kill_by(int64_t when);

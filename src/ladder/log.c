@@ -21,7 +21,7 @@ static const char *target_name(const struct bo_incident *i)
     return i->name[0] ? i->name : i->branch ? "a branch" : "a thread";
 }
 
-/* In a branch of the program's, and not at the root. */
+/* Is the target in a branch of the program, and not at the root? */
 static bool is_nested(const struct bo_incident *i)
 {
     return i->wider && bo_handle_index(i->wider) != BO_ROOT;

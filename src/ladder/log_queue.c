@@ -63,12 +63,12 @@ static void hand_out(void *item)
 void bo_log_queue_line(const char *line)
 {
     struct item *i = bo_help_is_there() ? bo_ring_claim(&line_ring) : NULL;
-    if (!i) { /* then to standard error, if that takes it at once */
+    if (!i) { /* then the line goes to standard error, unless that would block */
         bo_report_to_stderr(line);
         return;
     }
     i->is_line = true;
-    bo_plain(i->line, sizeof i->line, line); /* which is plain already: cut at a whole character */
+    bo_plain(i->line, sizeof i->line, line); /* the line is plain already; truncates it at a whole character */
     bo_ring_announce(&line_ring, i);
 }
 

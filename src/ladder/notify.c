@@ -23,7 +23,7 @@ static bool wrong_address;    /* the address names no socket */
 static int64_t interval;      /* of the watchdog, in ns; 0: there is none; -1: not a valid time */
 static pid_t watched_process; /* 0: any */
 
-/* A path, or with '@' a name in the abstract namespace. */
+/* The name is a path, or with '@' a name in the abstract namespace. */
 static void read_address(const char *name)
 {
     size_t n = name ? strlen(name) : 0;
@@ -39,7 +39,7 @@ static void read_address(const char *name)
     length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 }
 
-/* A positive number up to `most`; -1: not a valid one. */
+/* Returns a positive number up to `most`; -1: the text is not such a number. */
 static int64_t number(const char *text, int64_t most)
 {
     char *end;

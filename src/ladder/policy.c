@@ -87,8 +87,8 @@ static struct bo_step up(struct bo_standing s, enum bo_happening what, const str
         set_step_deadline(&s, now, means->time[rung], means, now);
         return (struct bo_step){s, BO_CLIMB};
     }
-    /* At the ceiling, a second event or a fault does not end the rung's time; only its end, or that nothing can be
-     * done, makes the incident overdue. */
+    /* At the ceiling, a second event or a fault does not end the rung's time. The incident is overdue only at the end
+     * of that time, or if the rung can't be carried out. */
     if (now < s.until && what != BO_TIME_IS_OVER && what != BO_UNSAFE)
         return (struct bo_step){s, BO_NOTHING};
     bool known = s.overdue;

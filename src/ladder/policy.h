@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ladder's policy: an incident's standing, an event and the time -> the next step. A pure function, without
- * threads, clocks or locks; the warden carries out the step (rules 34 to 38).
+ * The ladder's policy computes the next step from an incident's standing, an event and the time. It is a pure function,
+ * without threads, clocks or locks; the warden carries out the step (rules 34 to 38).
  *
  * The steps at each rung; the same table drives the function, the exhaustive test and the diagram in
  * docs/ladder.svg:
@@ -23,9 +23,9 @@
  *
  * At any rung an incident can end by other causes: its target ends, its record is cleared, its loss is published.
  *
- * Deadlines. Each rung has its time from its beginning. Critical sections pause rungs 1 to 3 (`paused_until`). The
+ * Deadlines. Each rung has its time, counted from its start. Critical sections pause rungs 1 to 3 (`paused_until`). The
  * deadlines of rungs 1 to 4 leave the exit its time, and the exit's leaves time for the dump; at the cap every incident
- * climbs to rung 6. With the times of 30 s: 5 + 1 + 5 + 2 + 8 s, 5 s of pauses, 2 s for the dump: the cap of 28 s.
+ * climbs to rung 6. With a grace period of 30 s: 5 + 1 + 5 + 2 + 8 s, 5 s of pauses, 2 s for the dump: the cap of 28 s.
  */
 #ifndef BO_LADDER_POLICY_H
 #define BO_LADDER_POLICY_H

@@ -66,7 +66,7 @@ static void fill_in_names(struct item *i, const struct bo_target *target)
         bo_name_of(&wider->t, i->wider_name);
 }
 
-/* Another thread's record may be closed and written again meanwhile: then two calls report the new one. */
+/* Another thread's record may be closed and written again meanwhile: then two calls report the new record. */
 static void put_posting(const struct bo_record *r, uint64_t state, enum bough_post_status status)
 {
     struct item *i = bo_ring_claim(&posting_ring);

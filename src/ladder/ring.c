@@ -55,7 +55,7 @@ void bo_ring_announce(struct bo_ring *ring, void *item)
     struct bo_ring_item *i = item;
     bo_store_seq(&i->ready, i->number);
     if (!bo_swap_seq(&ring->announced, 1) && !bo_help_later(hand_all_out, ring))
-        bo_store_seq(&ring->announced, 0); /* by the next one */
+        bo_store_seq(&ring->announced, 0); /* the next announcement tries again */
 }
 
 static bool is_drained(const struct bo_ring *ring)

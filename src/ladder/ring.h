@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A ring of reports: any thread and any signal handler adds one without waiting, a helper thread delivers them, in
- * order and one at a time (rules 39, 40). If a delivery hangs, the ring fills, but nothing else waits.
+ * A ring of reports: threads and signal handlers add reports without waiting, a helper thread delivers them, in order
+ * and one at a time (rules 39, 40). If a delivery hangs, the ring fills, but nothing else waits.
  */
 #ifndef BO_LADDER_RING_H
 #define BO_LADDER_RING_H
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include "base/atomic.h"
 
-/* The beginning of each item. */
+/* The start of each item. */
 struct bo_ring_item {
     _Atomic uint32_t ready; /* its number, once it was filled in */
     uint32_t number;
@@ -29,8 +29,8 @@ struct bo_ring {
     _Atomic uint32_t handing_out, announced;
 };
 
-/* An item to be filled in, and then announced; NULL: the ring is full. Without a helper it waits for the first one.
- * [signal] */
+/* An item to be filled in, and then announced; NULL: the ring is full. Without a helper the item waits for the first
+ * helper. [signal] */
 void *bo_ring_claim(struct bo_ring *ring);
 void bo_ring_announce(struct bo_ring *ring, void *item);
 /* Wait, at most until `until`, until all items are taken out, and the calls have returned. */
@@ -38,7 +38,7 @@ void bo_ring_drain(const struct bo_ring *ring, int64_t until);
 /* In a forked child: drop the waiting items, which belong to the parent. */
 void bo_ring_after_fork(struct bo_ring *ring);
 
-/* Text for an item, cut to its size. NULL is "". */
+/* Copy a text for an item, truncated to `size`. NULL counts as "". */
 void bo_ring_copy_text(char *to, size_t size, const char *from);
 
 #endif

@@ -65,7 +65,7 @@ static _Atomic uint32_t *word_of_robust(pthread_mutex_t *mutex)
     return (_Atomic uint32_t *)(void *)mutex + 1;
 }
 
-/* The head of the list, which must not change, looks like an element. */
+/* Leaves the mutex in the list, whose head must not change, and looks like an element. */
 static void unlist(pthread_mutex_t *mutex)
 {
     (void)mutex;
@@ -93,7 +93,7 @@ void bo_robust_abandon(pthread_mutex_t *mutex, pid_t holder)
     uint32_t seen = bo_load_seq(word);
     if ((seen & FUTEX_TID_MASK) != (uint32_t)holder)
         return;
-    unlist(mutex); /* while the holder still owns the mutex: then the next one overwrites the links */
+    unlist(mutex); /* while the holder still owns the mutex: after that the next holder overwrites the links */
     while (!bo_cas_seq(word, &seen, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
         ;
     if (seen & FUTEX_WAITERS)

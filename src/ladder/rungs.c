@@ -151,7 +151,7 @@ static void begin_kill(const struct bo_incident *i, int64_t until)
              place);
     dump_until = bo_to_monotonic(until);
     if (!bo_help(write_dump, NULL))
-        write_dump(NULL); /* there is no helper: written here, without waiting for the descriptor */
+        write_dump(NULL); /* without a helper the dump is written here, without waiting for the descriptor */
 }
 
 void bo_go_on_killing(const struct bo_incident *i)
@@ -163,7 +163,7 @@ void bo_go_on_killing(const struct bo_incident *i)
 void bo_rungs_after_fork(void)
 {
     bo_store_relaxed(&dumped, 0);
-    bo_leave_not(); /* in a forked child: the parent's exit does not concern it */
+    bo_leave_not(); /* the parent's exit does not concern a forked child */
 }
 
 /* ---- carrying out any rung --------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Carries out each rung. Called by the warden; what may block is done on helpers. */
+/* Carries out each rung. Called by the warden; actions that may block run on helpers. */
 #ifndef BO_LADDER_RUNGS_H
 #define BO_LADDER_RUNGS_H
 

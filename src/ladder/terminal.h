@@ -9,7 +9,7 @@
 /* Save a terminal's present settings. Returns an id; -1 with ENOTTY, EBADF, ENOMEM. */
 int bo_terminal_keep(int fd);
 void bo_terminal_drop(int id);
-/* Restore them. Never waits, neither for unread output nor to be in the foreground. [signal] */
+/* Restore the settings. Never waits, neither for unread output nor to be in the foreground. [signal] */
 void bo_terminal_put_back(int id);
 void bo_terminals_put_back(void);
 

@@ -13,8 +13,8 @@
 
 #define DEFAULT_GRACE BO_SEC(30)
 #define CONTAINER_GRACE BO_SEC(9)
-/* The dump's work does not become less with the grace period, so its time has a minimum: half a second, or a fifth of a
- * short grace period. With it the times still add up to less than the cap. */
+/* The dump takes no less time if the grace period is shorter, so its time has a minimum: half a second, or a fifth of a
+ * short grace period. With this minimum the times still add up to less than the cap. */
 #define LEAST_FOR_DUMP BO_MS(500)
 enum { LEAST_PART_FOR_DUMP = 5 };
 enum { LONGEST_MS = 2073600000 /* 24 days */, TO_FINAL = BOUGH_RUNG_FINAL, TO_KILL = BOUGH_RUNG_KILL };

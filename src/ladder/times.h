@@ -6,7 +6,7 @@
 #include <bough/ladder.h>
 #include "state/arena.h"
 
-/* Every field filled in. [signal] */
+/* Fill in every field. [signal] */
 void bo_ladder_of(const struct bo_target *target, bool pinned, struct bough_ladder *ladder);
 /* The branch around a target; NULL for the root. */
 struct bo_branch *bo_wider(const struct bo_target *target);

@@ -127,8 +127,8 @@ static const char *reason_for(enum bo_happening what, char *text, size_t size, c
     }
 }
 
-/* A post asks for a higher rung. Then no thread is closed and no exit begins on the way: the exit would end the process
- * while the dump is written. */
+/* Has a post requested a higher rung? Then no thread is closed and no exit begins on the way, because the exit would
+ * end the process while the dump is written. */
 static bool passes(const struct bo_incident *i)
 {
     int asked = bo_load_relaxed(&i->record->asked), ceiling = bo_load_relaxed(&i->record->ceiling);
@@ -233,7 +233,7 @@ static void watch_to_the_end(struct bo_target *target, struct bo_record *r)
 {
     struct bo_incident *i = bo_incident_watch(target, r);
     i->climbs = bo_load_seq(&r->ceiling) >= BOUGH_RUNG_KILL;
-    /* Not for Ctrl-C, which the program may handle and continue. */
+    /* The supervisor is not notified of a Ctrl-C, because the program may handle it and continue. */
     if (bo_is_branch(target) && target->index == BO_ROOT &&
         (i->posted.kind != BOUGH_SIGNAL || i->posted.signo == SIGTERM))
         bo_notify_stopping(bo_load_seq(&r->cap_at) - bo_now());
@@ -471,7 +471,7 @@ int bough_post_progress(bough_post post, struct bough_progress *progress)
     return 0;
 }
 
-/* ---- beginning --------------------------------------------------------------------------------------------------- */
+/* ---- initialisation ---------------------------------------------------------------------------------------------- */
 
 void bo_ladder_prepare(void)
 {
