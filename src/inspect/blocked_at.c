@@ -55,7 +55,7 @@ const char *bo_region_name(int kind)
     }
 }
 
-/* The last two parts of a path: a line has other contents, too. */
+/* Returns the last two parts of a path, because a line has other contents, too. */
 static const char *short_name(const char *path)
 {
     const char *last = strrchr(path, '/');
@@ -95,8 +95,8 @@ static void put_keeper(struct bo_out *o, const struct bo_thread *t, uint64_t w)
 
 /* ---- pending records --------------------------------------------------------------------------- */
 
-/* When the oldest record of this target was posted for which no point of the thread has failed; `earliest` if none is
- * older. */
+/* Returns when the target's oldest record was posted for which no point of the thread has failed; `earliest` if there
+ * is no older record. */
 static int64_t unmet(const struct bo_thread *t, const struct bo_target *target, int64_t earliest)
 {
     for (uint32_t due = bo_load_seq(&target->due); due; due &= due - 1) {
@@ -112,8 +112,8 @@ static int64_t unmet(const struct bo_thread *t, const struct bo_target *target, 
     return earliest;
 }
 
-/* The same over the thread's chain; BO_FOREVER: there is no such record. The number of steps is limited because slots
- * may change during the walk. */
+/* As unmet(), over the thread's chain; BO_FOREVER: there is no such record. The number of steps is limited because
+ * slots may change during the walk. */
 static int64_t asked_since(const struct bo_thread *t)
 {
     int64_t since = unmet(t, &t->t, BO_FOREVER);
@@ -286,7 +286,7 @@ size_t bo_where(const struct bo_thread *t, uint32_t generation, char *text, size
         return 0;
     bo_task_look(&task, bo_load_relaxed(&t->tid));
     bo_put_where(&o, t, &task);
-    if (!bo_target_is(&t->t, generation)) /* ended meanwhile: the text may describe the slot's next user */
+    if (!bo_target_is(&t->t, generation)) /* it ended meanwhile: the text may describe the slot's next user */
         bo_out_memory(&o, text, size);
     return o.used;
 }

@@ -28,14 +28,14 @@
 
 enum { SMALL = 640, DEEPEST = 24 };
 
-/* Only used by the thread that holds `dumping`. It takes no memory before, only address space. */
+/* Only used by the thread that holds `dumping`. Before a dump it uses no memory, only address space. */
 static struct {
     struct bo_tree_index index;
     struct bo_maps maps;
     char text[4096], entries[4096] __attribute__((aligned(8)));
 } dump_room;
 static _Atomic pid_t
-    dumping; /* the process that writes a dump: a forked child finds its parent's id here, and may take over */
+    dumping; /* the id of the process that writes a dump: a forked child that finds its parent's id may take over */
 
 /* `whole`: this dump holds `dump_room`, and writes everything. */
 struct dump {
@@ -217,7 +217,7 @@ static void put_handlers(struct bo_out *o, const struct bo_thread *t, unsigned d
     bo_put(o, "handlers: %u, final ones: %u%s\n", handlers, finals, is_handling(t) ? ", one runs now" : "");
 }
 
-/* A thread's line is about one thread: one that ends meanwhile may have left its slot to another. */
+/* A thread's line must be about one thread: if the thread ends meanwhile, another may use its slot. */
 static void put_thread_line(struct bo_out *o, const struct bo_thread *t, unsigned depth)
 {
     struct bo_task task;
@@ -249,7 +249,7 @@ struct branch_note {
     int line;
 };
 
-/* False: it has ended, and the note may be of two branches. */
+/* False: the branch has ended, and the note may be of two branches. */
 BO_BARE static bool note_branch(struct branch_note *n, const struct bo_branch *b)
 {
     uint64_t w = bo_load_seq(&b->t.word);
@@ -336,7 +336,7 @@ static void put_stack(struct dump *d, pid_t tid, const struct bo_task *task)
     else if (task->blocked)
         bo_put_stack_of(&d->out, &dump_room.maps, task);
     else if ((d->flags & BO_DUMP_FATAL) && now < d->ask_until) {
-        bo_out_flush(&d->out); /* the answer may take long, and the process may be ended meanwhile */
+        bo_out_flush(&d->out); /* the answer may take long, and the process may end meanwhile */
         bo_put_asked_stack(&d->out, &dump_room.maps, tid, sooner(now + ASK_FOR, d->ask_until));
     } else
         bo_put(&d->out, "    stack: the thread is running and is not interrupted\n");

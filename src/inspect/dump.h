@@ -17,13 +17,13 @@ enum bo_dump_flags {
     BO_DUMP_ONE = 2    /* only the calling thread */
 };
 
-/* 0; -1 with write's errno, EAGAIN if the descriptor accepted nothing in time. [signal] */
+/* Returns 0; -1 with write's errno, EAGAIN if the descriptor accepted nothing in time. [signal] */
 int bo_dump(int fd, unsigned flags);
 /*
  *   why     a line for its head; NULL
  *   until   CLOCK_MONOTONIC, or BO_FOREVER: the process may end then. Details for which there is no time are left out,
- *           and the dump says so
- *   work    increases while it is written; NULL
+ *           and the dump mentions that
+ *   work    increases while the dump is written; NULL
  */
 struct bo_dump_order {
     unsigned flags;

@@ -32,7 +32,7 @@ static void install(int signo)
     sigaction(signo, &action, NULL);
 }
 
-/* The kernel carries out the default action, which may end or stop the process: not while the signal is blocked. */
+/* The kernel performs the default action, which may end or stop the process, but only if the signal is unblocked. */
 static void act_by_default(int signo, const struct sigaction *by_default)
 {
     sigset_t signal, mask;

@@ -35,7 +35,7 @@ static struct box {
     int64_t since; /* the time of its last change; 0: not known */
 } boxes[BO_REQUESTS];
 
-/* The largest recording that others may ask for, and how long it goes on without the process that has. */
+/* The largest recording that others may request, and how long it continues without the requesting process. */
 enum { RECORDING_MOST = 1 << 30 };
 #define RECORDING_UNWATCHED BO_SEC(5)
 static int64_t recording_ends_at; /* used by the ticker only */
@@ -56,7 +56,7 @@ static void answer_request(struct box *box, int error)
     box->since = bo_clock();
     bo_store_seq(&l->state, BO_REQUEST_ANSWERED);
     /* Pairs with the ticker's load of `step`: fd and since are set. After the box's state: otherwise the ticker would
-     * take the answer for fetched. */
+     * mistake the answer for a fetched one. */
     bo_store_release(&box->step, ANSWERED);
 }
 
@@ -99,7 +99,7 @@ static void dump(void *argument)
     bo_ticker_attend();
 }
 
-/* The file of the recording is not the box's: it stays open until the recording ends. */
+/* The recording's file does not belong to the box, but stays open until the recording ends. */
 static void answer_with_recording(struct box *box, int error)
 {
     box->fd = error ? -1 : bo_trace_descriptor();

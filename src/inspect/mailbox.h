@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Read the requests. Called by the ticker. `run` passes a job to a helper, and returns false if there is none. Returns
- * when to call it again, on bo_clock(): answers that nobody fetches are discarded. */
+/* Read the requests. Called by the ticker. `run` passes a job to a helper, and returns false if there is no helper.
+ * Returns when to call this again, on bo_clock(), to discard answers that were not fetched. */
 int64_t bo_mail_read(bool (*run)(void (*fn)(void *), void *argument));
 void bo_mail_after_fork(void);
 

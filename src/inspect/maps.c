@@ -34,7 +34,7 @@ static const char *skip_fields(const char *at, int count)
     return at;
 }
 
-/* The mappings of a file follow each other, so its name is stored once. */
+/* The mappings of a file are consecutive, so its name is stored once. */
 static uint32_t keep_name(struct bo_maps *m, const char *name)
 {
     size_t size = strlen(name) + 1;
@@ -101,7 +101,7 @@ void bo_maps_read(struct bo_maps *m)
     bo_raw1(SYS_close, fd);
 }
 
-/* ---- asking --------------------------------------------------------------------------------------- */
+/* ---- queries -------------------------------------------------------------------------------------- */
 
 const struct bo_module *bo_maps_find(const struct bo_maps *m, uintptr_t code)
 {

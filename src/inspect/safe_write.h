@@ -4,8 +4,8 @@
  * or stdio is stuck. The text goes to memory, or through a buffer to a descriptor.
  *
  * Writing stops if the descriptor accepts nothing for PATIENCE, and after LONGEST in any case, so a full pipe does not
- * block the writer for long. Only the time that the writing takes counts: not that between two writes, which is long
- * for a large dump on a busy machine. It raises no signal (base/quiet.h).
+ * block the writer for long. Only the time of the writes counts, and not the time between two writes, which is long
+ * for a large dump on a busy machine. Writing raises no signal (base/quiet.h).
  */
 #ifndef BO_INSPECT_SAFE_WRITE_H
 #define BO_INSPECT_SAFE_WRITE_H
@@ -17,11 +17,11 @@
 #include "base/quiet.h"
 
 /*
- *   fd         -1: into memory, always terminated; what does not fit is cut
- *   error      the first that write has met; nothing is written after it
- *   until      nothing is written after it. On CLOCK_MONOTONIC, as `patience` and `longest`
+ *   fd         -1: into memory, always terminated; text that does not fit is truncated
+ *   error      the first error of a write; nothing is written after it
+ *   until      nothing is written after this time, on CLOCK_MONOTONIC, as `patience` and `longest`
  *   left       how long all writes together may still take
- *   patience   when to give up this write unless something is taken; `longest`: in any case
+ *   patience   when to give up this write if nothing is accepted; `longest`: in any case
  *   work       increased by each write; NULL
  *   quiet      the caller's signals
  */
@@ -36,7 +36,7 @@ struct bo_out {
 
 void bo_out_memory(struct bo_out *o, char *buffer, size_t size);
 void bo_out_open(struct bo_out *o, int fd, char *buffer, size_t size);
-/* Write what there is so far. */
+/* Write the text in the buffer. */
 void bo_out_flush(struct bo_out *o);
 /* Write the rest and restore the signals. 0, or -1 with errno. */
 int bo_out_close(struct bo_out *o);

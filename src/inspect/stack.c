@@ -32,8 +32,8 @@ struct frames {
 
 /*
  * The unwinder finds its tables by dl_iterate_phdr(), which takes the dynamic linker's lock. Only newer versions of
- * libgcc and glibc (2.35) work without the lock, and only with these it is used: the holder of the lock may be the
- * thread that is stuck.
+ * libgcc and glibc (2.35) work without the lock. The unwinder is used only with these, because the thread that is stuck
+ * may hold the lock.
  */
 #if BO_UNWIND_LOCKLESS
 BO_BARE static _Unwind_Reason_Code stack_step(struct _Unwind_Context *context, void *argument)
@@ -112,7 +112,7 @@ void bo_put_stack_of(struct bo_out *o, const struct bo_maps *maps, const struct 
 /*
  * One request at a time: `state` holds the thread that was asked, and its progress.
  *
- *      0 --asker--> ASKED --the thread's handler--> ANSWERING --the same--> ANSWERED --asker--> 0
+ *      0 --asker--> ASKED --the thread's handler--> ANSWERING --the handler--> ANSWERED --asker--> 0
  *                     \--asker, no answer in time--> 0
  *
  * A thread that begins to answer and does not finish may still write to `answer`: then no other thread is asked.

@@ -27,7 +27,7 @@ static unsigned long next_number(const char **at)
     return n;
 }
 
-/* "7 (na) me) S 1 ...": a name may hold anything. */
+/* "7 (na) me) S 1 ...": a name may contain any characters. */
 static void look_state(struct bo_task *task, pid_t tid)
 {
     char text[256];
@@ -71,7 +71,7 @@ void bo_task_look(struct bo_task *task, pid_t tid)
     if (task->state == '?')
         return;
     look_names(task, tid);
-    if (tid != (pid_t)bo_raw0(SYS_gettid)) /* of the calling thread it would show the read of this file */
+    if (tid != (pid_t)bo_raw0(SYS_gettid)) /* for the calling thread the file would show the read() of itself */
         look_call(task, tid);
 }
 

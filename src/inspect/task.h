@@ -9,11 +9,11 @@
 
 /*
  *   state     as in ps: R runs, S sleeps, D can't be woken, T stopped, t traced, Z ended; '?': the thread was not found
- *   blocked   it was in the kernel when it was examined, so `sp` and `pc` are known
- *   nr        the call it is in, with its first argument; -1: none (a page fault), or not known
+ *   blocked   the thread was in the kernel when it was examined, so `sp` and `pc` are known
+ *   nr        the system call that the thread is in, with its first argument; -1: none (a page fault), or not known
  *   wchan     the kernel function that it waits in; "" if the kernel hides it
  *
- * There is no time since when it is blocked: the contents of the scheduler's files are not documented.
+ * The time for which the thread is blocked is not read, because the scheduler's files are not documented.
  */
 struct bo_task {
     char name[20], wchan[48], state;

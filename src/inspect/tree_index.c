@@ -28,7 +28,7 @@ static uint32_t high(_Atomic uint32_t *mark, uint32_t limit)
     return n < limit ? n : limit;
 }
 
-/* From the highest index down, because the node that is added first comes last in its parent's list. */
+/* Adds nodes from the highest index down, because the node that is added first comes last in its parent's list. */
 void bo_tree_index_grow(struct bo_tree_index *f)
 {
     uint32_t branches = high(&bo_arena.head->branch_high, BO_BRANCHES),

@@ -14,8 +14,8 @@ struct bo_tree_index {
 };
 
 void bo_tree_index_grow(struct bo_tree_index *f);
-/* The node after this one, depth first; 0 at the end. *depth follows. Each node has one parent, and the root none: the
- * walk from there meets no node twice, whatever the slots held. */
+/* Returns the node after this one, depth first, and sets its *depth; 0 at the end. Each node has one parent, and the
+ * root none: so the walk from the root visits no node twice, even if slots are damaged. */
 uint32_t bo_tree_index_next(const struct bo_tree_index *f, uint32_t node, unsigned *depth);
 
 static inline bool bo_node_is_branch(uint32_t node)
