@@ -101,7 +101,7 @@ static enum attached check_or_detach(struct arena *a, const char *source)
     return result;
 }
 
-/* ---- finding it ---------------------------------------------------------------------------------------- */
+/* ---- finding an arena ---------------------------------------------------------------------------------- */
 
 /* The traces that the library leaves in /proc/PID/maps. */
 struct traces {
@@ -339,7 +339,7 @@ bool arena_any_record(const struct arena *a, bool branch, uint32_t index, int ki
 
 /* ---- many slots at once: most are not live ----------------------------------------------------------------- */
 
-/* Where threads are many, the next slot is usually live: its word is read first, a block only if it is not. */
+/* If there are many threads, the next slot is usually live: its word is read first, a block only if the slot is not. */
 static uint32_t next_of(const struct arena *a, uint64_t table, size_t size, uint32_t index, uint32_t end)
 {
     char block[64 * 1024];
@@ -351,7 +351,7 @@ static uint32_t next_of(const struct arena *a, uint64_t table, size_t size, uint
         if (!get(a, table + (uint64_t)index * size, block, count * size)) {
             if (count == 1)
                 return 0;
-            end = index + 1; /* the file ends there: this one is the last */
+            end = index + 1; /* the file ends there: this slot is the last */
             continue;
         }
         for (uint32_t i = 0; i < count; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limits of the child that reads other people's debug information. From confine_end() on it can read what is open,
- * take a limited amount of memory and write its answers, and nothing else: all other system calls fail.
+ * The limits of the child that reads other people's debug information. From confine_end() on the child can only read
+ * open files, allocate a limited amount of memory and write its answers: all other system calls fail.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +20,8 @@
 enum { SECONDS = 30, OUT = 3 };
 #define MEMORY ((rlim_t)4 << 30)
 
-/* A sanitizer's report is for the test. It asks for the signal stack before a function that does not return. */
+/* A sanitizer must be able to report to the test. It queries the signal stack before a function that does not
+ * return. */
 #ifdef __SANITIZE_ADDRESS__
 #define CONFINE_KEEPS_ERRORS 1
 #else
@@ -31,7 +32,7 @@ enum { SECONDS = 30, OUT = 3 };
 #define SYS_close_range 436
 #endif
 
-/* The parent's signal handlers and descriptors are not the child's; nobody reads what libc says about a crash. */
+/* Drops the parent's signal handlers and descriptors, also standard error: libc's message about a crash is not read. */
 void confine_begin(int *out)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -115,7 +116,7 @@ static void allow_little(void)
 #endif
 }
 
-/* A kernel without seccomp leaves the limits. */
+/* On a kernel without seccomp only the resource limits apply. */
 void confine_end(void)
 {
     limit(RLIMIT_CORE, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `bough dump`: what a process writes about itself when it is asked, or what can be seen of it from outside. `bough
- * resolve`: the same of a dump that was saved. */
+/* `bough dump` shows what a process writes about itself on request, or what can be seen of it from outside. `bough
+ * resolve` shows a saved dump, with names. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -59,8 +59,8 @@ static pid_t thread_of(const char *line)
     return line[0] == ' ' && line[1] == ' ' && line[2] != ' ' ? (pid_t)strtol(line, NULL, 10) : 0;
 }
 
-/* A line that is longer than the buffer comes in parts, of which none is a frame. A thread's Python frames are among its lines, or
- * behind them. Returns at a dump's end. */
+/* A line that is longer than the buffer is read in parts, none of which is a frame. A thread's Python frames are among
+ * its lines, or after them. Returns at a dump's end. */
 static bool copy_dump(FILE *in, struct symbols *names, struct mixed *python)
 {
     char line[4096];
@@ -95,7 +95,7 @@ static void put_notes(struct symbols *names)
         fail("%s", text);
 }
 
-/* `python` is NULL where there is no process, only its dump. */
+/* `python` is NULL if there is only a dump, and no process. */
 static void copy_out(FILE *in, struct symbols *names, struct mixed *python)
 {
     do {
@@ -168,7 +168,7 @@ static bool next_line(FILE *in, char *line, size_t size)
     bool whole = line[n] == '\n';
     line[n] = '\0';
     for (int c = 0; !whole && c != '\n' && c != EOF;)
-        c = getc(in); /* the rest of a long one */
+        c = getc(in); /* skips the rest of a long line */
     return true;
 }
 
@@ -210,7 +210,7 @@ struct stack {
     bool open;
     size_t frames;
     const struct name *name[FRAMES];
-    size_t python[FRAMES]; /* how many Python frames it executes */
+    size_t python[FRAMES]; /* how many Python frames each frame executes */
 };
 
 static void begin_thread(struct json *j, const char *at, const struct view *v)
@@ -293,7 +293,7 @@ static void write_text(struct json *j, FILE *in)
     json_end(j, ']');
 }
 
-/* `in` is NULL where the process has not answered. */
+/* `in` is NULL if the process has not answered. */
 static int as_json(const struct arena *a, FILE *in, struct symbols *names, const struct stacks *python,
                    struct mixed *mixed)
 {
@@ -377,7 +377,7 @@ int dump_main(int argc, char **argv)
     return status;
 }
 
-/* ---- a saved one ------------------------------------------------------------------------------------------------- */
+/* ---- a saved dump ------------------------------------------------------------------------------------------------ */
 
 static bool has_dump(FILE *in)
 {

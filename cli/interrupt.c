@@ -71,8 +71,8 @@ static int report_result(const struct arena *a, enum became how, double seconds)
 struct wish {
     const char *reason;
     int rung, ceiling; /* 0: not given */
-    bool yes;          /* do not ask */
-    double wait;       /* negative: not at all */
+    bool yes;          /* no confirmation is needed */
+    double wait;       /* negative: do not wait */
 };
 
 /* By default a request to one thread or branch does not end the process. */
@@ -81,7 +81,7 @@ static int ceiling_of(const struct wish *wish, const char *wanted)
     return wish->ceiling ? wish->ceiling : request_ceiling(target_is_all(wanted));
 }
 
-/* On a terminal; the output may go to a file. */
+/* Asks for confirmation on standard error, because the output may go to a file. */
 static bool is_agreed(void)
 {
     char answer[16] = "";

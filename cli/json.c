@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/plain.h"
 
-/* Characters that are not shown to people are still valid characters: programs get them unchanged. */
+/* Characters that are not shown to people are valid nevertheless: programs get them unchanged. */
 static void escaped(FILE *out, uint32_t code)
 {
     if (code > 0xffff)
@@ -32,7 +32,7 @@ static void quoted(FILE *out, const char *text)
     putc('"', out);
 }
 
-/* Writes what comes before a value. */
+/* Writes the text that comes before a value. */
 static void lead(struct json *j, const char *key)
 {
     if (j->filled[j->depth])

@@ -17,13 +17,12 @@
 
 enum { BETWEEN_LOOKS_MS = 100 };
 
-/* ---- the threads that answer ---------------------------------------------------------------------------------------
- * */
+/* ---- the threads that answer ------------------------------------------------------------------------------------- */
 
-/* The process's threads that work on requests: their ids here, which differ from those in the process's PID
- * namespace. */
+/* The process's threads that work on requests, by their ids in this namespace, which may differ from those in the
+ * process's PID namespace. */
 struct crew {
-    pid_t pid, reader; /* 0: it has none */
+    pid_t pid, reader; /* `reader` 0: the process has none */
     pid_t helper[16];
     size_t helpers;
 };
@@ -56,7 +55,7 @@ static bool is_runnable(pid_t pid, pid_t tid)
     return now.state == 'R';
 }
 
-/* One of them runs, or waits for a processor. */
+/* Does one of the threads run, or wait for a processor? */
 static bool is_at_work(const struct crew *c)
 {
     bool found = c->reader && is_runnable(c->pid, c->reader);
@@ -129,7 +128,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A step of the process's work changes it. */
+/* Returns a value that each step of the process's work changes. */
 static uint64_t signs_of(const struct bo_request *box)
 {
     return (uint64_t)bo_load_seq(&box->state) << 32 | bo_load_seq(&box->work);

@@ -20,7 +20,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-/* All files without a name are on one file system of the kernel: a file that the command creates shows which one. */
+/* All files without a name are on one file system of the kernel: a file that the command creates shows its device. */
 static dev_t device_of_such_files(void)
 {
     static dev_t device;
@@ -45,7 +45,7 @@ bool look_at_path(int path, struct stat *is)
     return true;
 }
 
-/* By the descriptor that was checked, not by the name, which may refer to another file by now. */
+/* Opens by the descriptor that was checked, because the name may refer to another file by now. */
 static int reopen(int path, int mode)
 {
     char self[32];

@@ -9,9 +9,9 @@
 /* ---- one id ------------------------------------------------------------------------------------------------- */
 
 /*
- * "NSpid:\t4711\t1": the last one, and whether there are several; *own is 0 if there is no such line (before Linux
- * 4.1). A name can't look like that line: the kernel escapes its line breaks. But the line of groups can be longer than
- * any buffer, so only what begins a line counts.
+ * Reads from "NSpid:\t4711\t1" the last id, and whether there are several; *own is 0 if there is no such line (before
+ * Linux 4.1). A name can't look like that line: the kernel escapes its line breaks. But the line of groups can be
+ * longer than any buffer, so only the start of a line counts.
  */
 static bool read_own(const char *path, const char *field, pid_t *own, bool *apart)
 {
@@ -59,7 +59,7 @@ static int compare_ids(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-/* 0: it has ended. */
+/* 0: the thread has ended. */
 static pid_t own_of(pid_t pid, pid_t tid)
 {
     char path[64];

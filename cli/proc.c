@@ -25,7 +25,7 @@ static void read_text(const char *path, char *text, size_t size)
         return;
     ssize_t n = read(fd, text, size - 1);
     text[n > 0 ? n : 0] = '\0';
-    if (n > 0 && text[n - 1] == '\n') /* a name may contain others */
+    if (n > 0 && text[n - 1] == '\n') /* a name may contain line breaks, too */
         text[n - 1] = '\0';
     close(fd);
 }
@@ -275,8 +275,8 @@ static ssize_t read_file(struct strings *s, uint64_t address, char *text, size_t
     return -1;
 }
 
-/* Reads up to the end of the page, because the next one may not be mapped. By a path, because an id in /proc need not
- * be valid for a system call. */
+/* Reads up to the end of the page, because the next one may not be mapped. Opens a path, because an id in /proc need
+ * not be valid for a system call. */
 static ssize_t read_memory(struct strings *s, uint64_t address, char *text, size_t size)
 {
     char path[64];

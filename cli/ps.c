@@ -13,7 +13,7 @@
 #include "view.h"
 
 struct row {
-    pid_t pid, own_pid; /* here, and in its PID namespace; 0: not known */
+    pid_t pid, own_pid; /* in this PID namespace, and in the process's; 0: not known */
     bool apart;
     char command[64];
     const char *why; /* its tree can't be shown; NULL: it can */

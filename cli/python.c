@@ -15,7 +15,7 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* python, python3, python3.11 */
+/* Is the name python, python3 or python3.11, for example? */
 static bool names_interpreter(const char *path)
 {
     const char *name = base_name(path);
@@ -28,7 +28,7 @@ static bool ends_in(const char *path, const char *end)
     return length > n && strcmp(path + length - n, end) == 0;
 }
 
-/* ---- scripts --------------------------------------------------------------------------------------------------------- */
+/* ---- scripts ----------------------------------------------------------------------------------------------------- */
 
 static bool is_folder_with_main(const char *path)
 {
@@ -62,7 +62,7 @@ static bool read_first_line(struct python *p, const char *path)
     return true;
 }
 
-/* As execvp() looks for it. */
+/* Searches as execvp() does. */
 static const char *in_path(const char *name, char *path)
 {
     const char *list = getenv("PATH");
@@ -86,9 +86,10 @@ static bool find_script(struct python *p, char **argv)
     return true;
 }
 
-/* ---- an interpreter with its arguments --------------------------------------------------------------------------------- */
+/* ---- an interpreter with its arguments --------------------------------------------------------------------------- */
 
-/* One word of options: what takes a value takes the rest of the word or the next one. How many words it is; 0: it has -m or -c. */
+/* One word of options: an option with a value takes the rest of the word, or the next word. Returns how many words that
+ * is; 0: it has -m or -c. */
 static size_t option_words(char *word, char **next)
 {
     if (strcmp(word, "--check-hash-based-pycs") == 0)
@@ -103,7 +104,7 @@ static size_t option_words(char *word, char **next)
     return 1;
 }
 
-/* -Im MODULE, say: the options before stay in the word. */
+/* Splits -Im MODULE, for example: the options before -m stay in the word. */
 static void split(struct python *p, char **at)
 {
     char *word = *at, *letter = word + strcspn(word, "mc");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* bough record: the process records to a file in memory, which this command keeps open and saves when the recording is
- * over, or when the process has ended meanwhile, in whatever way. */
+/* `bough record`: the process records to a file in memory. This command keeps the file open, and saves it when the
+ * recording is over, or when the process has ended or was killed meanwhile. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +31,7 @@ struct wish {
     bool is_private;
 };
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------
- * */
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
 
@@ -44,7 +43,7 @@ static void on_signal(int signo)
 
 static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
 
-/* The signals come only while this waits; `waiting` is the mask for that. */
+/* The signals are delivered only while the command waits, with the mask `waiting`. */
 static void catch_signals(sigset_t *waiting)
 {
     sigset_t blocked;
@@ -65,7 +64,8 @@ static int64_t clock_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Until a signal comes, the time is over, or the process has ended. Without a pidfd it looks ten times a second. */
+/* Waits until a signal comes, the time is over, or the process has ended. Without a pidfd it polls ten times a
+ * second. */
 static void wait_for_end(pid_t pid, double seconds, const sigset_t *waiting)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -85,10 +85,9 @@ static void wait_for_end(pid_t pid, double seconds, const sigset_t *waiting)
         close(fd);
 }
 
-/* ---- the recording
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the recording ----------------------------------------------------------------------------------------------- */
 
-/* The lock shows the process that somebody wants the recording; it ends without one. */
+/* The lock shows the process that the recording is still wanted; without the lock the process ends the recording. */
 static int open_recording(const struct arena *a, int number)
 {
     char text[16];
@@ -131,8 +130,7 @@ static void end_recording(struct arena *a)
         mailbox_done(a, box);
 }
 
-/* ---- saving it
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- saving it --------------------------------------------------------------------------------------------------- */
 
 static bool is_recording(int fd)
 {
@@ -141,7 +139,7 @@ static bool is_recording(int fd)
            memcmp(magic, BO_TRACE_MAGIC, sizeof magic) == 0;
 }
 
-/* A new file; an older recording is replaced, any other file is left alone. */
+/* Makes a new file. Replaces an older recording, but no other file. */
 static int make_file(const char *file)
 {
     for (int i = 0; i < 2; i++) {
@@ -171,7 +169,7 @@ static bool copy_range(int from, int to, off_t at, off_t end)
     return true;
 }
 
-/* With its holes: most of a recording may be unused. */
+/* Copies the holes as holes, because most of a recording may be unused. */
 static bool copy_file(int from, int to)
 {
     struct stat is;
@@ -216,8 +214,7 @@ static int record(struct arena *a, const struct wish *w)
     return EXIT_SUCCESS;
 }
 
-/* ---- the arguments
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the arguments ----------------------------------------------------------------------------------------------- */
 
 static bool parse_number(const char *text, double most, double *number)
 {
@@ -226,7 +223,7 @@ static bool parse_number(const char *text, double most, double *number)
     return end != text && !*end && *number >= 0 && *number <= most;
 }
 
-/* Bytes: "64M". */
+/* Reads a number of bytes, such as "64M". */
 static bool parse_size(const char *text, uint64_t *size)
 {
     char *end;

@@ -21,7 +21,7 @@ static void put_found(FILE *out, const struct arena *a, const struct found *targ
         fprintf(out, " (%d)", (int)here);
 }
 
-/* A pending request climbs as far as it was allowed to, and this one makes it climb. */
+/* A pending request climbs as far as it was allowed to, and this request makes it climb. */
 int request_reach(FILE *out, const struct arena *a, const struct found *target, int ceiling)
 {
     struct bo_record r;
@@ -62,7 +62,7 @@ bool request_post(struct arena *a, const struct found *target, const char *reaso
     *l = (struct bo_request){.kind = BO_ASK_INTERRUPT,
                              .rung = (uint32_t)rung,
                              .ceiling = (uint32_t)ceiling,
-                             .from = a->apart ? 0 : getpid(), /* this process has no id in a nested namespace */
+                             .from = a->apart ? 0 : getpid(), /* the command has no id in a nested namespace */
                              .target = target->handle};
     memcpy(l->reason, reason, bo_cut(reason, sizeof l->reason - 1));
     int box = mailbox_send(a, l);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses to names, with libdw. It runs in a child of the command: see symbols.h.
+ * Converts addresses to names, with libdw. Runs in a child of the command: see symbols.h.
  *
  * All files are opened before anything in them is read. A debug file is found by its build id only, because a link to
- * it in another process's file, by a name, may lead to a pipe or a device; and nothing is asked over a network.
+ * it in another process's file, by a name, may lead to a pipe or a device; and no server is asked.
  */
 #define _GNU_SOURCE
 #include <elfutils/libdwelf.h>
@@ -45,7 +45,8 @@ static int open_limited(const char *path)
     return -1;
 }
 
-/* Below the root of the process, or here: in both cases its build id decides whether it is the right one. */
+/* Opens the file below the root of the process, or below the command's: the build id decides whether it is the right
+ * file. */
 static int open_there(pid_t pid, const char *path)
 {
     char there[LONGEST_PATH];
@@ -67,7 +68,7 @@ static int open_debug(const struct request *r, const char *id)
     return open_there(r->pid, path);
 }
 
-/* The kernel adds that to the path of a file that was replaced. */
+/* The kernel adds " (deleted)" to the path of a file that was replaced. */
 static void open_module(const struct request *r, const struct module *m, struct files *f)
 {
     static const char deleted[] = " (deleted)";
@@ -127,9 +128,9 @@ static enum problem check_file(int *fd, const char *id, GElf_Addr *page)
     return is_elf ? REPLACED : UNREADABLE;
 }
 
-/* ---- looking up --------------------------------------------------------------------------------------------------- */
+/* ---- looking up -------------------------------------------------------------------------------------------------- */
 
-static int debug_file; /* of the module that is looked at */
+static int debug_file; /* of the present module */
 
 static int find_nothing(Dwfl_Module *m, void **data, const char *name, Dwarf_Addr base, char **path, Elf **elf)
 {
@@ -137,7 +138,7 @@ static int find_nothing(Dwfl_Module *m, void **data, const char *name, Dwarf_Add
     return -1;
 }
 
-/* It is asked again for the file that is common to several debug files, which only has what is not needed here. */
+/* libdw calls this again for the file that several debug files share, which has nothing that is needed here. */
 static int find_debug(Dwfl_Module *m, void **data, const char *name, Dwarf_Addr base, const char *file,
                       const char *link, GElf_Word sum, char **path)
 {
@@ -190,7 +191,7 @@ static void answer_problem(int out, unsigned module, enum problem problem)
     answer(out, &a);
 }
 
-/* The frames from `i` on that are the module's; returns how many. */
+/* Returns how many frames from `i` on are in the same module. */
 static size_t frames_of(const struct request *r, size_t i)
 {
     size_t n = 1;

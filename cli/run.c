@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bough run: becomes a program whose threads end. A Python program is run by the package, `python -m bough run`, which has
- * the same options; any other program gets libbough-preload.so.
+ * `bough run`: becomes a program whose threads can be interrupted. The package runs a Python program, by `python -m
+ * bough run`, which has the same options; any other program gets libbough-preload.so.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "command.h"
 #include "python.h"
 
-enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 }; /* as env(1) has them */
+enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 }; /* as in env(1) */
 
 static const char preload[] = "libbough-preload.so";
 
@@ -25,9 +25,9 @@ struct wish {
     bool report;
 };
 
-/* ---- a program that is no Python program ------------------------------------------------------------------------- */
+/* ---- a program that is not in Python ---------------------------------------------------------------------------- */
 
-/* The library is installed, or lies where it was built. */
+/* Finds the library where it was installed or built. */
 static bool find_preload(char *path)
 {
     char self[PATH_MAX];
@@ -45,7 +45,7 @@ static bool find_preload(char *path)
     return false;
 }
 
-/* LD_PRELOAD without the object, and with it in front if `with` is not NULL. */
+/* Removes the object from LD_PRELOAD, and puts `with` first if it is not NULL. */
 static int set_preload(const char *with)
 {
     const char *given = getenv("LD_PRELOAD");
@@ -76,7 +76,7 @@ static int become(char **argv)
     return error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 }
 
-/* The library reads it when it is loaded, in a Python program, too. */
+/* The library reads this variable when it is loaded, in a Python program, too. */
 static bool set_trace(const char *file)
 {
     return !file || setenv("BOUGH_TRACE", file, 1) == 0;
@@ -99,9 +99,9 @@ static int run_native(const struct wish *wish, char **argv)
     return become(argv);
 }
 
-/* ---- a Python program ---------------------------------------------------------------------------------------------- */
+/* ---- a Python program -------------------------------------------------------------------------------------------- */
 
-/* The package does what the object would do. */
+/* The package replaces the preloaded object. */
 static int run_python(const struct wish *wish, const struct python *p)
 {
     char **argv = calloc(p->options + p->arguments + 12, sizeof *argv);
@@ -132,7 +132,7 @@ static int run_python(const struct wish *wish, const struct python *p)
     return status;
 }
 
-/* ---- the arguments ---------------------------------------------------------------------------------------------------- */
+/* ---- the arguments ----------------------------------------------------------------------------------------------- */
 
 static bool is_grace(const char *text)
 {

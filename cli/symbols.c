@@ -23,7 +23,7 @@ struct symbols {
     struct frame **frame;
     size_t frames, room;
     bool seen;  /* the dump that was read last has frames */
-    bool exact; /* the next frame is the instruction at which a thread was, not the one after a call */
+    bool exact; /* the next frame is a thread's present instruction, not the one after a call */
 };
 
 struct symbols *symbols_new(pid_t pid, const char *folder)
@@ -58,13 +58,13 @@ void symbols_free(struct symbols *s)
     free(s);
 }
 
-/* ---- lines of a dump ----------------------------------------------------------------------------------------------- */
+/* ---- lines of a dump --------------------------------------------------------------------------------------------- */
 
 static bool next_line(FILE *in, char *line)
 {
     if (!fgets(line, LINE, in))
         return false;
-    line[strcspn(line, "\n")] = '\0'; /* a longer one continues as a line of its own, which is no frame */
+    line[strcspn(line, "\n")] = '\0'; /* the rest of a longer line counts as another line, which is no frame */
     return strncmp(line, "==== end", 8) != 0;
 }
 
@@ -93,7 +93,7 @@ static void note_module(struct symbols *s, const struct module *m)
         s->module[s->modules++] = *m;
 }
 
-/* Two files of that name in one dump: it is not known which one is meant. */
+/* If a dump has two files of that name, it is not known which file is meant. */
 static bool find_module(const struct symbols *s, const char *name, size_t length, unsigned *index)
 {
     unsigned count = 0;
@@ -107,7 +107,7 @@ static bool find_module(const struct symbols *s, const char *name, size_t length
     return count == 1;
 }
 
-/* "      libc.so.6+0x2724a": the address after a call, but for the first one of a thread that was asked. */
+/* "      libc.so.6+0x2724a": the address after a call, except for the first frame of a thread that was asked. */
 static bool parse_frame(struct symbols *s, const char *line, struct frame *f)
 {
     const char *name = line + strspn(line, " "), *plus = NULL;
@@ -125,7 +125,7 @@ static bool parse_frame(struct symbols *s, const char *line, struct frame *f)
     return true;
 }
 
-/* ---- the frames that are known --------------------------------------------------------------------------------------- */
+/* ---- the frames that are known ----------------------------------------------------------------------------------- */
 
 static int compare_frames(const void *left, const void *right)
 {
@@ -183,7 +183,7 @@ void symbols_put(struct symbols *s, FILE *out, const char *line)
     fprintf(out, ":%d", name->line);
 }
 
-/* ---- asking the child ------------------------------------------------------------------------------------------------ */
+/* ---- asking the child -------------------------------------------------------------------------------------------- */
 
 static int compare_indirect(const void *left, const void *right)
 {
@@ -227,7 +227,7 @@ static pid_t start_child(const struct request *r, int *in)
         resolve_frames(r, ends[1]);
         for (;;)
             syscall(SYS_exit_group,
-                    0); /* not _exit(), before which a sanitizer makes calls that are forbidden by now */
+                    0); /* not _exit(), before which a sanitizer makes system calls that are forbidden now */
     }
     close(ends[1]);
     *in = ends[0];
@@ -273,7 +273,7 @@ static enum outcome take_answers(struct symbols *s, const struct request *r, int
     }
 }
 
-/* One that waits for a file's server can't be killed: it is waited for only for a moment. */
+/* A child that waits for a file's server can't be killed, so the wait for its end is short. */
 static void end_child(pid_t child)
 {
     kill(child, SIGKILL);
@@ -291,7 +291,7 @@ static bool has_answer(const struct symbols *s, const struct frame *f)
     return f->known || s->module[f->module].problem != NO_PROBLEM;
 }
 
-/* The first module without an answer is the one that was worked on. */
+/* The child was working on the first module without an answer. */
 static void blame(struct symbols *s, const struct request *r, enum problem problem)
 {
     for (size_t i = 0; i < r->frames; i++) {
@@ -323,7 +323,7 @@ static enum outcome resolve_list(struct symbols *s, struct frame **list, size_t 
     return outcome;
 }
 
-/* Again for the other modules if one has ended the child, or if they were too many for one. */
+/* Starts another child for the other modules, if one module has ended the child, or if they were too many for it. */
 static void resolve(struct symbols *s, int ms)
 {
     int64_t until = clock_ms() + ms;
@@ -336,7 +336,7 @@ static void resolve(struct symbols *s, int ms)
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static void read_modules(struct symbols *s, FILE *in)
 {
@@ -345,7 +345,7 @@ static void read_modules(struct symbols *s, FILE *in)
     for (unsigned i = 0; i < s->modules; i++) {
         s->module[i].present = false;
         if (s->module[i].problem >= TOO_LONG)
-            s->module[i].problem = NO_PROBLEM; /* once more */
+            s->module[i].problem = NO_PROBLEM; /* try again */
     }
     while (next_line(in, line))
         if (parse_module(line, &m))

@@ -14,7 +14,7 @@ void target_note(struct found *f, const struct bo_target *t, bool branch, pid_t 
     memcpy(f->name, t->name, BO_NAME);
 }
 
-/* The id, in the process's PID namespace, of the thread with this id here; -1: there is none. */
+/* Converts a thread's id in the command's PID namespace to that in the process's; -1: there is no such thread. */
 static pid_t own_id(const struct arena *a, pid_t here)
 {
     struct pid_map ids;
@@ -25,7 +25,7 @@ static pid_t own_id(const struct arena *a, pid_t here)
     return own ? own : -1;
 }
 
-/* The id here of the thread with this id in the process's PID namespace. */
+/* Converts a thread's id in the process's PID namespace to that in the command's. */
 pid_t target_id_here(const struct arena *a, pid_t own)
 {
     struct pid_map ids;

@@ -20,7 +20,8 @@ struct printer {
     bool last[VIEW_DEPTH + 2]; /* for each level: is the node the last one of its parent? */
 };
 
-/* The thread's id here and, in brackets, its id in the process's PID namespace, if that differs. */
+/* The thread's id in the command's PID namespace and, in brackets, its id in the process's PID namespace, if that
+ * differs. */
 static void put_tid(struct printer *p, pid_t here, pid_t own)
 {
     if (here && p->view->arena->apart)
@@ -40,8 +41,8 @@ static void put_place(struct printer *p, const char *file, int line)
     fprintf(p->out, ":%d", line);
 }
 
-/* An operator's request came through the mailbox, which the library's thread reads. Its process has an id in the
- * namespace of the one that it asks, or none. */
+/* An operator's request came through the mailbox, which the library's thread reads. The sender has an id in the
+ * namespace of the process that it asks, or no id. */
 static void put_sender(struct printer *p, const struct bo_record *r)
 {
     const struct arena *a = p->view->arena;
@@ -92,7 +93,7 @@ static void put_region(struct printer *p, const struct bo_thread *t, uint32_t i)
     fputs("\n", p->out);
 }
 
-/* Usually main's: more informative than the futex that it sleeps on. */
+/* Usually for main: the children are more informative than the futex that main sleeps on. */
 static bool put_wait_for_children(struct printer *p, const struct bo_thread *t)
 {
     struct bo_branch b;
@@ -122,7 +123,7 @@ static void put_state(struct printer *p, pid_t tid, const struct bo_thread *t)
         fprintf(p->out, ", in %s%s%s", colour(CYAN), now.call, colour(PLAIN));
 }
 
-/* By its own id. */
+/* The Python frames are found by the thread's id in the process's PID namespace. */
 static void put_python_line(struct printer *p, const struct node *n)
 {
     if (p->view->python)
@@ -230,7 +231,7 @@ static void put_node(struct printer *p, const struct node *n, int depth)
         put_thread(p, n);
     put_notes(p, n, depth);
     for (const struct node *child = n->first; child; child = child->next)
-        put_node(p, child, depth + 1); /* VIEW_DEPTH is the limit */
+        put_node(p, child, depth + 1); /* VIEW_DEPTH limits the recursion */
 }
 
 static unsigned open_branches(const struct view *v)

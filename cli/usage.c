@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How each subcommand is used: its help, what is reported if it is used otherwise, and the process id that most take.
- * Its name is in the table of commands.c, too.
+ * How each subcommand is used: its help, the error for a wrong use, and the process id that most subcommands take. The
+ * table of commands.c has the subcommands' names, too.
  */
 #include <stdarg.h>
 #include <stdio.h>

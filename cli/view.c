@@ -41,7 +41,7 @@ static bool collect_records(struct view *v, struct node *n)
     return true;
 }
 
-/* False: out of memory. A slot that ends meanwhile is no part of the picture. */
+/* False: out of memory. A slot whose use ends meanwhile is left out. */
 static bool collect(struct view *v, bool branch, uint32_t index)
 {
     struct node *n = aligned_new(sizeof *n);
@@ -59,8 +59,8 @@ static bool collect(struct view *v, bool branch, uint32_t index)
     return collect_records(v, n);
 }
 
-/* Threads are read before branches: a thread whose branch ends meanwhile has ended, too. The other way round, children
- * of branches that are opened meanwhile would be stray. */
+/* Threads are read before branches: a thread whose branch ends meanwhile has ended, too. In the other order, children
+ * of branches that are opened meanwhile would have no parent. */
 static bool collect_all(struct view *v)
 {
     for (int branch = 0; branch < 2; branch++)
@@ -173,7 +173,8 @@ static void link_all(struct view *v)
 
 /* ---- threads that bough does not know ---------------------------------------------------------------------- */
 
-/* Any thread can have that name, so it counts as an idle worker only if it waits like one, asleep or stopped. */
+/* Any thread can have that name, so it counts as an idle worker only if it is asleep or stopped, as idle workers
+ * are. */
 static bool is_idle_worker(const char *name, const struct activity *now)
 {
     return strcmp(name, "bough-worker") == 0 && strchr("STt", now->state) &&
@@ -206,7 +207,7 @@ static int compare_pids(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-/* The threads' own ids, in order. */
+/* The threads' ids in the process's PID namespace, in order. */
 static size_t known_ids(const struct view *v, pid_t *own)
 {
     size_t count = 0;
@@ -253,7 +254,7 @@ static void give_ids(struct view *v)
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
-/* The threads' ids are read before the tree, for threads that are not in it, and after it, for those that are, if ids
+/* The ids are read before the tree, for threads that are not in the tree, and after it, for threads that are, if ids
  * are needed. */
 static bool fill(struct view *v)
 {
@@ -370,7 +371,7 @@ uint32_t regions_of(const struct bo_thread *t)
     return depth < BO_REGIONS ? depth : BO_REGIONS;
 }
 
-/* The outermost critical section has the clock. */
+/* The budget of the outermost critical section counts. */
 int clocked_region(const struct bo_thread *t)
 {
     for (uint32_t i = 0; i < regions_of(t); i++)
