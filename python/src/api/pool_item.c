@@ -14,8 +14,8 @@
 
 #include <errno.h>
 
-/* Drops interrupts that were posted to the worker between two items, or too late. */
-static void shed(struct bp_thread *t)
+/* Drops interrupts that were posted to the worker between two items, or too late for the last item. */
+static void drop_late_interrupts(struct bp_thread *t)
 {
     bp_drop_posted(t);
     bough_clear(NULL);
@@ -26,7 +26,7 @@ static void shed(struct bp_thread *t)
 struct bp_item bp_item_begin(struct bp_thread *t, const char *name)
 {
     const struct bough_branch_options options = {.label = name};
-    shed(t);
+    drop_late_interrupts(t);
     return (struct bp_item){t, bough_branch_open(&options), t->regions.innermost};
 }
 
@@ -67,6 +67,6 @@ void bp_item_end(const struct bp_item *i)
         }
     if (i->branch)
         end_branch(i->branch);
-    shed(i->thread);
+    drop_late_interrupts(i->thread);
     PyErr_Restore(type, value, trace);
 }

@@ -75,8 +75,7 @@ static PyObject *handle_of(PyObject *module, PyObject *args)
     if (t)
         bp_thread_show(t);
     if (t && !t->handle)
-        return PyErr_SetString(PyExc_ValueError,
-                               "the thread has not used bough, and bough can't know it yet: it is being started"),
+        return PyErr_SetString(PyExc_ValueError, "the thread is still being started, and has no handle in bough yet"),
                NULL;
     return t ? PyLong_FromVoidPtr(t->handle) : NULL;
 }
