@@ -37,11 +37,7 @@ class _Run:
         if error is not None:
             self.error = error
             self.stop()
-            calls = [getattr(call, "call", call) for call in list(_tls.calls)]
-            for call in calls:
-                call.asked = ASKED  # all calls first: an interrupted worker takes the next one
-            for call in calls:
-                call.interrupt(ASKED)
+            _interrupt_calls()
         return error is None
 
     def __enter__(self):
@@ -53,6 +49,8 @@ class _Run:
         _tls.runs -= 1
         error, self.error = self.error, None
         if error is None:
+            if value is not None and consists_of(value, is_a_stop):
+                _interrupt_calls()  # the interrupt has ended a blocking call of the loop's thread
             return
         if value is None:
             raise error
@@ -70,6 +68,14 @@ class _Tls(threading.local):
 
 
 _tls = _Tls()
+
+
+def _interrupt_calls():
+    calls = [getattr(call, "call", call) for call in list(_tls.calls)]
+    for call in calls:
+        call.asked = ASKED  # all calls first: an interrupted worker takes the next one
+    for call in calls:
+        call.interrupt(ASKED)
 
 
 class _Call:

@@ -77,6 +77,22 @@ class Plain(unittest.TestCase):
                     pool.shutdown()  # the loop waits only for its default pool
                 self.assertEqual((child.outcome, type(item.error)), ("interrupted", bough.ThreadExit))
 
+    def test_a_loop_whose_thread_is_interrupted_in_a_call(self):
+        """a coroutine's blocking call meets the interrupt before the loop does"""
+        item, inside = Blocked(self), Blocked(self)
+
+        async def main():
+            future = asyncio.get_running_loop().run_in_executor(None, item)
+            future.add_done_callback(asyncio.Future.exception)  # or asyncio logs that nothing has retrieved it
+            item.until_blocked()
+            inside()
+
+        with bough.branch() as b:
+            child = b.add(asyncio.run, main())
+            inside.until_blocked()
+            child.interrupt("enough")
+        self.assertEqual((child.outcome, type(inside.error), type(item.error)), ("interrupted", *[bough.ThreadExit] * 2))
+
     def test_an_item_that_a_loop_has_not_begun(self):
         """when the loop is interrupted never runs"""
         item, ran = Blocked(self), []
