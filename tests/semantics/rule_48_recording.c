@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 48: the file of a recording. What is in it: tests/cli/recorded.c. */
+/* Rule 48: the file of a recording. What is in it: tests/cli/recorded*.c. */
 #include <bough.h>
 #include <fcntl.h>
 #include <sys/resource.h>
