@@ -239,7 +239,7 @@ class Generators(unittest.TestCase):
         thread = threading.Thread(target=leave)
         thread.start()
         thread.join()
-        self.assertRegex(str(errors[0]), "another thread")
+        self.assertRegex(str(errors[0]), "a thread that did not enter it")
         self.assertEqual([child.outcome for child in children], ["interrupted"] * 2)
         time.sleep(0.001)
         with self.assertRaisesRegex(RuntimeError, "not open"):
@@ -287,7 +287,7 @@ class Generators(unittest.TestCase):
         thread.start()
         thread.join()
         self.assertEqual(children[0].outcome, "interrupted")
-        self.assertRegex(str(self.unraisable[0]), "another thread")
+        self.assertRegex(str(self.unraisable[0]), "a thread that did not enter it")
 
     def test_left_open_by_a_child(self):
         """in a generator that lives on: it ends with the child"""

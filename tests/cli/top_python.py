@@ -86,7 +86,7 @@ def holder():
 
 def pane():
     """the pane has C and Python frames in their order; of a stopped process, the Python stack"""
-    with Program() as program, program.top(columns=150, lines=50) as t:
+    with Program() as program, program.top(columns=150, lines=200) as t:
         t.wait("reads at")
         t.type("/reads\r\r")
         text = t.wait(["DETAILS", f"reads at {path}:{READS}", "works at"])
