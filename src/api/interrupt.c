@@ -112,6 +112,8 @@ static long wait_for_post_end(struct bo_record *r, bough_post post, int64_t dead
     return over(r, post) ? 0 : result;
 }
 
+/* The interrupt is looked for first, so that the result does not depend on whether the post has ended already (rule
+ * 2). */
 int bough_post_wait(bough_post post, bough_time deadline)
 {
     struct bo_record *r = bo_record_of_post(post);

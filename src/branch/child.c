@@ -482,6 +482,8 @@ static long wait_for_end(struct bo_thread *t, uint32_t generation)
     return bo_word_generation(bo_load_seq(&t->t.word)) == generation ? r : 0;
 }
 
+/* The interrupt is looked for first, so that the result does not depend on whether the child has ended already (rule
+ * 2). */
 int bough_join(const bough_thread *child)
 {
     uint64_t id = (uint64_t)(uintptr_t)child;

@@ -20,8 +20,12 @@ static inline bool bo_waits_for_lock(int command)
     return command == F_SETLKW || command == BO_SETLKW || command == F_OFD_SETLKW;
 }
 
+/* The error of a call whose deadline has passed: -ETIMEDOUT, or -BO_ECUT if an interrupt is due, which counts more (rule
+ * 2). */
+long bo_timed_out(void);
+
 /* Wait until a descriptor has one of `events`, or an error, at most until `deadline` (0: none).
- * 0, -ETIMEDOUT, or ppoll's error. */
+ * 0, bo_timed_out(), or ppoll's error. */
 long bo_wait_ready(int fd, short events, bough_time deadline);
 
 #endif

@@ -18,7 +18,7 @@ static long bound(int fd, bough_time deadline)
 {
     int64_t us = bo_add_time(bo_time_left(deadline, bough_now()), 999) / 1000;
     if (us <= 0)
-        return bough_check() == 0 ? -ETIMEDOUT : -BO_ECUT;
+        return bo_timed_out();
     struct timeval limit = {us / 1000000, us % 1000000};
     return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 ? 0 : -errno;
 }

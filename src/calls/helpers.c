@@ -25,6 +25,11 @@ int bough_futex_wait(const uint32_t *word, uint32_t expected, bough_time deadlin
 
 /* ---- readiness --------------------------------------------------------------------------------------- */
 
+long bo_timed_out(void)
+{
+    return bough_check() == 0 ? -ETIMEDOUT : -BO_ECUT;
+}
+
 /* ppoll() fails with EINTR after any handler; the read or write that it replaces would not fail after a handler that
  * restarts calls. */
 long bo_wait_ready(int fd, short events, bough_time deadline)
@@ -34,7 +39,7 @@ long bo_wait_ready(int fd, short events, bough_time deadline)
     do {
         int64_t ns = deadline ? bo_time_left(deadline, bough_now()) : 1;
         if (ns <= 0)
-            return bough_check() == 0 ? -ETIMEDOUT : -BO_ECUT; /* an interrupt counts more than the deadline (rule 2) */
+            return bo_timed_out();
         struct timespec left = bo_timespec(ns);
         r = BO_CALL(SYS_ppoll, &p, 1, deadline ? &left : NULL, NULL, 0);
     } while (r == 0 || (r == -EINTR && bo_handlers_restart()));
