@@ -72,7 +72,7 @@ struct bo_trace_argument {
     const char *text;
 };
 
-/* Whether arguments are to be found out. */
+/* Whether to look for arguments. The event itself has them only if the recording that it is written to allows it. */
 bool bo_trace_has_arguments(void);
 /* Show that the thread is in this call. */
 void bo_trace_call_begin(struct bo_trace_call *call, unsigned number, const struct bo_trace_argument *argument);

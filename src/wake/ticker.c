@@ -162,8 +162,8 @@ static int64_t time_worked(void)
     return BO_SEC(t.tv_sec) + t.tv_nsec;
 }
 
-/* The ticker's: when it last looked for a standstill, and its processor time then. Each interval begins with the clock
- * that ended the one before, so that no standstill falls between two. */
+/* When the ticker last looked for a standstill, and its processor time then; only the ticker's thread uses them. Each
+ * interval begins with the clock that ended the one before, so that no standstill falls between two (rule 33). */
 static int64_t looked, worked;
 
 /* The process may be stopped during the work, too; the time for the work itself, long with thousands of threads, is no

@@ -225,51 +225,6 @@ TEST_LIMIT(an_incident_of_a_branch_examines_only_the_threads_in_it, 60)
     check_incidents(true);
 }
 
-/* ---- the ticker's work ------------------------------------------------------------------------------------------- */
-
-/* Fixed bug: when the ticker worked for more than a second on thousands of incidents, that was taken for a stop of the
- * process, and all deadlines moved. */
-enum { WORK_MS = 1300 };
-static _Atomic uint32_t looks;
-static struct t_gate worked;
-
-static int64_t time_of(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return BO_SEC(t.tv_sec) + t.tv_nsec;
-}
-
-static void work_once(void)
-{
-    if (looks++ > 0)
-        return;
-    int64_t end = time_of(CLOCK_THREAD_CPUTIME_ID) + BO_MS(WORK_MS);
-    while (time_of(CLOCK_THREAD_CPUTIME_ID) < end)
-        ;
-    t_gate_open(&worked);
-}
-
-static int64_t behind(void)
-{
-    return bo_load_relaxed(&bo_arena.head->stood_still);
-}
-
-/* The ticker reads the clock at the end of its work, and then checks what is due. A time in which it had no processor
- * still counts as a stop. */
-TEST_LIMIT(the_ticker_does_not_take_its_work_for_a_stop_of_the_process, 60)
-{
-    NEED_HOOKS();
-    int64_t begin = bo_clock();
-    bo_hook_ticker_looks = work_once; /* before the ticker runs */
-    CHECK_EQ(bo_ticker_need(), 0);
-    bo_ticker_look(&bo_branch_at(BO_ROOT)->t);
-    t_gate_wait(&worked);
-    bo_ticker_look(&bo_branch_at(BO_ROOT)->t);
-    t_until(looks > 1);
-    CHECK(behind() <= bo_clock() - begin - BO_MS(WORK_MS));
-}
-
 /* ---- the end of a process with many threads ---------------------------------------------------------------------- */
 
 /* Ends the thread that is being waited for, one after the other. */
