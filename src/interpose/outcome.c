@@ -119,8 +119,8 @@ static void note_outcome(struct bo_thread *t, const struct bo_site *site, const 
     bo_store_relaxed(&o->at, bo_now());
 }
 
-/* Calls on_interrupted() outside of the call, so that calls of bough in it fail as usual. Returns the error number to
- * fail with. */
+/* Calls the thread's `on_cut` outside of the call, so that bough's calls in `on_cut` fail as usual. Returns the error
+ * number to fail with. */
 static int announce_outcome(struct bo_thread *t, const struct bo_site *site, const char *object, int error, bool again,
                             const struct bough_record *why)
 {
