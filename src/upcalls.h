@@ -73,8 +73,8 @@ void bo_signals_forked(void);
 void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeated);
 /* An incident that the ladder watches is over. [signal] */
 void bo_ladder_closed(struct bo_record *r);
-/* A record has reached its target for the first time, or is about to be closed; `state` is the record's. Called
- * only while an application or the log watches posts. [signal] */
+/* A record is about to be visible to its target, has reached it for the first time, or is about to be closed;
+ * `state` is the record's. [signal] */
 void bo_ladder_changed(const struct bo_record *r, uint64_t state, enum bough_post_status status);
 
 /* On the ticker's thread: for each live slot with a record that it examines, and at each tick. Both return when to call

@@ -93,11 +93,6 @@ void bo_ladder_changed(const struct bo_record *r, uint64_t state, enum bough_pos
         put_posting(r, state, status);
 }
 
-void bo_post_watch_posted(const struct bo_record *r)
-{
-    bo_ladder_changed(r, bo_load_seq(&r->state), BOUGH_POST_PENDING);
-}
-
 void bo_post_watch_after_fork(void)
 {
     bo_ring_after_fork(&posting_ring);

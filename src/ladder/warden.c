@@ -424,10 +424,8 @@ static void look_after_warden(void)
 
 void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeated)
 {
-    if (!repeated) {
+    if (!repeated)
         open_incident(target, r);
-        bo_post_watch_posted(r);
-    }
     make_final_in_time(r);
     bool climbs = bo_load_seq(&r->cap_at) != BO_FOREVER;
     bool more = bo_record_events(r) > bo_load_relaxed(&r->climbed) ||

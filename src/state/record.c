@@ -142,8 +142,11 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
             count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
             *how = BO_POSTED;
+            state = state_make(generation, serial, BO_RECORD_PENDING);
             bo_trace_post(target, event->kind, serial, event->rung, r->reason);
-            bo_store_seq(&r->state, state_make(generation, serial, BO_RECORD_PENDING));
+            /* Before the target can see the record: its delivery and its end are reported after it. */
+            bo_ladder_changed(r, state, BOUGH_POST_PENDING);
+            bo_store_seq(&r->state, state);
             return serial;
         }
     }

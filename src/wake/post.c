@@ -143,6 +143,7 @@ static bool post_to(struct bo_target *target, uint32_t generation, uint64_t hand
         struct bo_record *r = bo_record_of(target, event->kind);
         *serial = bo_record_post(r, handle, generation, event, limit, &how);
         bo_or_seq(&target->due, 1u << event->kind);
+        BO_HOOK(post_due);
         bo_ladder_posted(target, r, how != BO_POSTED);
         /* The record's flags and not the event's: when one poster posts to the subtree while another writes the record
          * for a thread alone, one of the two wakes the subtree. */

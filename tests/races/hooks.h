@@ -41,6 +41,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_call_entered no_hook
 #define bo_hook_call_left no_hook
 #define bo_hook_post_recorded no_hook
+#define bo_hook_post_due no_hook
 #define bo_hook_post_promised no_hook
 #define bo_hook_post_sent no_hook
 #define bo_hook_add_published no_hook
