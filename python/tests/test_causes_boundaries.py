@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import random
+import sys
 import threading
 import time
 import unittest
@@ -156,6 +157,58 @@ class Boundaries(Causes):
         seen = []
         self.child(body)
         self.assertIsNone(seen[1])
+
+
+@unittest.skipUnless(hasattr(sys, "monitoring"), "sys.monitoring is new in 3.12")
+class OtherTools(Causes):
+    """sys.monitoring does not report an instruction at which another tool switches its LINE event off, as test coverage does."""
+
+    def setUp(self):
+        super().setUp()
+        monitoring, number = sys.monitoring, sys.monitoring.COVERAGE_ID
+        monitoring.use_tool_id(number, "test")
+        self.addCleanup(monitoring.free_tool_id, number)
+        monitoring.register_callback(number, monitoring.events.LINE, lambda *event: monitoring.DISABLE)
+        self.addCleanup(monitoring.register_callback, number, monitoring.events.LINE, None)
+        monitoring.set_events(number, monitoring.events.LINE)
+        self.addCleanup(monitoring.set_events, number, 0)
+        monitoring.restart_events()  # an earlier test has switched them off
+
+    def in_block(self, manager):
+        with manager:
+            client.ask(self.fd)
+
+    def before_cleanup(self):
+        try:
+            client.ask(self.fd)
+        finally:
+            self.tids.sort()
+
+    def test_block(self):
+        """its code begins a line where it handles the error"""
+        self.is_interrupt(self.in_block, contextlib.nullcontext())
+
+    def test_callback(self):
+        self.is_interrupt(self.in_block, bough.on_interrupt(lambda: None, deadline=0.01))
+
+    def test_cleanup(self):
+        self.is_interrupt(self.before_cleanup)
+
+    def test_comprehension(self):
+        self.is_interrupt(lambda: [client.ask(fd) for fd in (self.fd,)])
+
+    def test_later_failure(self):
+        """of another call at the same instruction is one"""
+        def asks():
+            for function, argument in (client.ask, self.fd), (client.ask, self.ready), (client.refuse, 0):
+                try:
+                    with contextlib.nullcontext():
+                        function(argument)
+                except client.Error:
+                    if function is client.refuse:
+                        raise
+
+        self.is_failure(asks)
 
 
 class Where(Causes):

@@ -12,6 +12,15 @@
 #include "upcalls.h"
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* sys.monitoring does not report an instruction at which another tool switches its LINE event off (returns DISABLE). So
+ * the instruction after the handler's first one shows an error as well: the first one, PUSH_EXC_INFO for instance, is
+ * one code unit long and does not jump. */
+static bool is_at_handler(const struct bp_site *s, int offset)
+{
+    return s->handler >= 0 && (offset == s->handler || offset == s->handler + (int)sizeof(uint16_t));
+}
 
 /* The frame is about to execute the instruction at `offset`. Returns the next site to examine; examining one twice has
  * no effect. */
@@ -19,7 +28,7 @@ static struct bp_site *step(struct bp_site *s, int offset)
 {
     if (offset >= s->first && offset <= s->last)
         s->running = true;
-    else if (s->running && offset == s->handler)
+    else if (s->running && is_at_handler(s, offset))
         s->running = false;
     else if (s->running)
         return bp_site_succeeded(s);
