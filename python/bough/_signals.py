@@ -169,6 +169,7 @@ def before_shutdown(original):
             _end_open_branches()
         finally:
             original()
+            _threads_have_ended()
 
     return _shutdown
 

@@ -63,6 +63,20 @@ class MainEnds(Case):
             env={"BOUGH_GRACE": "4"},
         )
 
+    def test_nor_for_later_ones(self):
+        """which run before those of bough, because they were registered after the process had opted in"""
+        self.ends(
+            """
+            import atexit
+            work()
+            atexit.register(lambda: (time.sleep(5), say("late")))
+            sys.exit(5)
+            """,
+            status=5,
+            says=["worker: exit 0", "late"],
+            env={"BOUGH_GRACE": "4"},
+        )
+
 
 class MainIsInterrupted(Case):
     def test_uncaught(self):
