@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The description that an interpreter has of its structures at the beginning of _PyRuntime, from 3.13 on: each
- * version's words, in their order. */
+/* From 3.13 on, _PyRuntime begins with a description of the interpreter's structures. These are the fields of that
+ * description in each version, in their order. */
 #ifndef CLI_PYTHON_DESCRIBED_H
 #define CLI_PYTHON_DESCRIBED_H
 

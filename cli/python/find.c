@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "proc.h"
 
-/* The largest numbers of headers, symbols and files that are read from a file of another process. */
+/* The largest numbers of headers and symbols that are read from a file of another process, and of files. */
 enum { SECTIONS = 4096, SEGMENTS = 256, SYMBOLS = 65536, FILES = 16 };
 
 static bool read_at(int fd, void *to, size_t size, uint64_t at)
@@ -31,7 +31,7 @@ struct elf {
     uint64_t bias; /* an address in the process less the one in the file */
 };
 
-static bool is_ours(const Elf64_Ehdr *h)
+static bool is_supported(const Elf64_Ehdr *h)
 {
     int data = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
     return memcmp(h->e_ident, ELFMAG, SELFMAG) == 0 && h->e_ident[EI_CLASS] == ELFCLASS64 &&
@@ -75,8 +75,8 @@ bool find_runtime_in(struct runtime_place *place, int fd, uint64_t base)
     struct elf e = {.fd = fd};
     Elf64_Shdr names, s;
     *place = (struct runtime_place){0};
-    if (sizeof(void *) != 8 || !read_at(fd, &e.head, sizeof e.head, 0) || !is_ours(&e.head) || !find_bias(&e, base) ||
-        !section(&e, e.head.e_shstrndx, &names))
+    if (sizeof(void *) != 8 || !read_at(fd, &e.head, sizeof e.head, 0) || !is_supported(&e.head) ||
+        !find_bias(&e, base) || !section(&e, e.head.e_shstrndx, &names))
         return false;
     for (unsigned i = 0; i < e.head.e_shnum; i++) {
         if (!section(&e, i, &s))
@@ -99,7 +99,7 @@ static bool may_have_it(const char *path, bool is_first)
     return is_first || strncmp(name, "python", 6) == 0 || strncmp(name, "libpython", 9) == 0;
 }
 
-/* That of the extension module, which is loaded from there. */
+/* The package's folder is that of its extension module. */
 static void note_package(char package[static sizeof((struct runtime_place *)0)->package], const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where an interpreter's state lies in a process: from the ELF file of the interpreter, or of its library, as the process maps it. */
+/* Where an interpreter's state is in a process's memory, as the mapped ELF file of the interpreter or of its library
+ * shows. */
 #ifndef CLI_PYTHON_FIND_H
 #define CLI_PYTHON_FIND_H
 
@@ -9,13 +10,13 @@
 
 struct runtime_place {
     uint64_t runtime;   /* the address of _PyRuntime */
-    uint64_t version;   /* that of Py_Version; 0: there is none */
-    char package[1024]; /* the folder of the package `bough`, with its last slash; "": not loaded */
+    uint64_t version;   /* the address of Py_Version; 0: the file has no such symbol */
+    char package[1024]; /* the folder of the package `bough`, with a slash at the end; "": not loaded */
 };
 
-/* False: it has no interpreter of 3.11 or newer, or its file can't be read. */
+/* False: the process has no interpreter of 3.11 or newer, or the file can't be read. */
 bool find_runtime(struct runtime_place *place, pid_t pid);
-/* The same in one file, whose first byte is mapped at `base`. */
+/* Look for the interpreter in one file, whose first byte is mapped at `base`. */
 bool find_runtime_in(struct runtime_place *place, int fd, uint64_t base);
 
 #endif

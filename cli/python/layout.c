@@ -71,7 +71,7 @@ static const struct layout python_3_12 = {
 
 enum { LARGEST = 1 << 24, LEAST_LEVEL = 0xc0 }; /* of an offset; of a release, so that earlier ones are none */
 
-/* All words behind the version are offsets or sizes; a damaged one would not be dangerous, but is recognised here. */
+/* All words after the version are offsets or sizes. A damaged word is not dangerous, but is recognised here. */
 static bool is_sound(const void *description, size_t size, size_t gil_enabled)
 {
     const unsigned char *words = description;

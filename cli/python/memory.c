@@ -9,7 +9,7 @@
 enum { BUDGET = 32 << 20, COST_OF_PAGE = 32 }; /* about two seconds of reading, and a million pages */
 
 static const uint64_t NO_PAGE = UINT64_MAX; /* no page begins there */
-static const uint64_t HIGHEST = INT64_MAX;  /* of a process's addresses: beyond are the kernel's */
+static const uint64_t HIGHEST = INT64_MAX;  /* the highest address of a process: those above are the kernel's */
 
 void memory_begin(struct memory *m, bool (*read_page)(void *source, uint64_t address, void *to), void *source)
 {

@@ -9,10 +9,10 @@
 
 enum { FRAME_INDENT = 6, SCANNED = 16 * 1024 }; /* as in the dump */
 
-/* A return address may be signed by the machine, in bits that no address of a process has. */
+/* The processor may have signed a return address, in bits that are 0 in each address of a process. */
 static const uint64_t ADDRESS = ((uint64_t)1 << 48) - 1;
 
-/* ---- the dump's modules -------------------------------------------------------------------------------------------- */
+/* ---- the dump's modules ------------------------------------------------------------------------------------------ */
 
 /* "  0x7facec5b2000 BUILD-ID /path" */
 static void note_module(struct mixed *m, const char *line)
@@ -65,7 +65,7 @@ void mixed_free(struct mixed *m)
     free(m);
 }
 
-/* ---- a thread ------------------------------------------------------------------------------------------------------ */
+/* ---- a thread ---------------------------------------------------------------------------------------------------- */
 
 void mixed_begin(struct mixed *m, pid_t own)
 {
@@ -104,7 +104,7 @@ static bool is_code(const struct mixed *m, uint64_t word, const char *name, size
     return false;
 }
 
-/* The first one, from `at` on, where it has no offset: an address in no module. */
+/* The first word from `at` on that is such an address. */
 static uint64_t find_word(struct mixed *m, const char *name, size_t length, uint64_t offset)
 {
     uint64_t word, at = (m->at + 7) & ~(uint64_t)7;

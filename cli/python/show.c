@@ -34,7 +34,7 @@ void python_put_short_line(FILE *out, const struct stacks *s, pid_t own)
     put_line(out, s, own, true);
 }
 
-/* From this one on, to the outermost. */
+/* The frames from `from` to the outermost. */
 static void put_frames(FILE *out, const struct stacks *s, const struct py_thread *t, size_t from, int indent)
 {
     for (size_t i = from; i < t->count; i++)

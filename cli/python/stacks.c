@@ -8,17 +8,17 @@
 
 enum { INTERPRETERS = 64, THREADS = 100000, FRAMES = 2000000, DEEPEST = 10000, TEXT = 256 << 20, TRIES = 3 };
 
-/* One walk: where it reads, and what it has found out. */
+/* One walk over the interpreter's structures: its inputs and its findings. */
 struct walk {
     struct stacks *s;
     struct memory *m;
     struct layout l;
-    uint64_t code_type; /* the type of the code objects; 0: none was seen yet */
+    uint64_t code_type; /* the type of code objects; 0: no code object was seen yet */
 };
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
 
-/* Room for one more of these; false: out of memory. */
+/* Make room for one more element; false: out of memory. */
 static bool make_room(void *list, size_t *room, size_t needed, size_t size)
 {
     void *more, **at = list;
@@ -78,7 +78,7 @@ static int by_number(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* The lists change places, so that their memory is used again. */
+/* Swap the lists, so that their memory is used again. */
 void stacks_renew(struct stacks *s)
 {
     qsort(s->wanted, s->wanteds, sizeof *s->wanted, by_number);
@@ -98,7 +98,7 @@ void stacks_renew(struct stacks *s)
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
-/* A frame may have no code: one that C code has made. */
+/* A frame that C code has made has no code object. */
 static bool is_code(struct walk *w, uint64_t object)
 {
     uint64_t type, name;
@@ -119,7 +119,7 @@ static bool is_of_package(const struct stacks *s, const char *file)
     return *s->place.package && strncmp(file, s->place.package, strlen(s->place.package)) == 0;
 }
 
-/* False: there is no room, or the frame's code can't be read. */
+/* False: out of memory, or the frame's code can't be read. */
 static bool add_frame(struct walk *w, struct py_thread *t, uint64_t code, uint64_t instruction)
 {
     char function[STACK_FUNCTION], file[STACK_FILE];
@@ -141,14 +141,14 @@ static bool add_frame(struct walk *w, struct py_thread *t, uint64_t code, uint64
 }
 
 /*
- * The interpreter's loop is a C function, which executes one frame after another while Python code calls Python code, and is
- * called again where C code calls Python code. Something of each call is in its C frame: up to 3.11 the structure that points
- * to the frame that it executes, later a frame that stands for the entry, behind those of the call.
+ * The interpreter's loop is a C function. It executes one frame after another while Python code calls Python code, and
+ * is called again where C code calls Python code. The C frame of each call contains a structure: up to 3.11 one that
+ * points to the frame that the call executes, later an entry frame, which is the caller of the call's outermost frame.
  */
 struct loops {
-    uint64_t cframe, outer,
-        outer_frame; /* this call's structure, the next one's, and the frame that that one executes */
-    size_t first;    /* of the frames whose call is not known yet */
+    uint64_t cframe, outer; /* the structures of this call, and of the next outer call */
+    uint64_t outer_frame;   /* the frame that the outer call executes */
+    size_t first;           /* the first of the frames whose call is not known yet */
 };
 
 static void next_cframe(struct walk *w, struct loops *c, uint64_t cframe)
@@ -165,16 +165,15 @@ static void enter_frame(struct walk *w, struct loops *c, uint64_t frame)
         next_cframe(w, c, c->outer);
 }
 
-/* The frames since the last entry are executed by the call that this one stands for. */
+/* The call that this entry frame stands for executes the frames since the last entry frame. */
 static void pass_entry(struct walk *w, struct loops *c, uint64_t entry)
 {
     for (; c->first < w->s->frames; c->first++)
         w->s->frame[c->first].loop = entry;
 }
 
-enum {
-    OWNED_BY_C = 3
-}; /* or more, from 3.12 on: an entry into the interpreter, no frame of the program's. 3.11 has no such number */
+/* From 3.12 on, a frame with this owner or a higher one is an entry frame. 3.11 has no such owner. */
+enum { OWNED_BY_C = 3 };
 
 static bool has_enough(const struct walk *w, const struct py_thread *t)
 {
@@ -188,7 +187,7 @@ static uint64_t untagged(uint64_t pointer)
     return pointer & ~(uint64_t)7;
 }
 
-/* Frames beyond those that are kept are followed to the next entry, which is that of the last ones, too. */
+/* With enough frames, the walk goes on to the next entry frame, which the last of them need (pass_entry()). */
 static bool next_frame(struct walk *w, struct py_thread *t, uint64_t *frame, struct loops *c)
 {
     uint64_t code, instruction, caller;
@@ -239,7 +238,7 @@ static bool innermost_frame(struct walk *w, uint64_t thread, uint64_t *frame, st
     return memory_word(w->m, cframe, w->l.cframe_frame, frame);
 }
 
-/* Whether its frames are read this time. */
+/* Whether the thread's frames are read this time. */
 static bool is_due(const struct stacks *s, pid_t own)
 {
     size_t all = s->before->threads;
@@ -247,7 +246,7 @@ static bool is_due(const struct stacks *s, pid_t own)
            bsearch(&own, s->wanted, s->wanteds, sizeof *s->wanted, by_number);
 }
 
-/* The same thread in the reading before, if its frames are not to be read again. */
+/* The thread as it was in the last reading, if its frames are not read again. */
 static const struct py_thread *kept_thread(const struct stacks *s, uint64_t state, pid_t own)
 {
     if (!s->at_once || !s->before || !s->before->threads || is_due(s, own))
@@ -309,7 +308,7 @@ static bool walk_threads(struct walk *w, uint64_t interpreter)
     return true;
 }
 
-/* It names the thread that has it, or had it last. */
+/* The GIL has a pointer to the thread that holds it, or held it last. */
 static void find_holder(struct walk *w, uint64_t runtime, uint64_t interpreter)
 {
     uint64_t gil = runtime + w->l.runtime_gil, holder;

@@ -75,7 +75,7 @@ static bool next_byte(struct table *t, unsigned *byte)
     return true;
 }
 
-/* Six bits a byte, the lowest first; bit 6: there are more. */
+/* Each byte has six bits of the number, the lowest bits first; bit 6: more bytes follow. */
 static bool next_number(struct table *t, unsigned *number)
 {
     unsigned byte, shift = 0;
@@ -91,7 +91,8 @@ static bool next_number(struct table *t, unsigned *number)
 
 enum { HAS_NO_COLUMNS = 13, IS_LONG = 14, HAS_NO_LINE = 15 };
 
-/* How many lines the entry of this sort is beyond the one before. Bytes behind it are skipped by their highest bit. */
+/* How many lines the entry of this sort is after the last entry. The caller skips the entry's other bytes, whose
+ * highest bit is 0. */
 static bool next_delta(struct table *t, unsigned sort, int64_t *delta)
 {
     unsigned number;
@@ -106,7 +107,7 @@ static bool next_delta(struct table *t, unsigned sort, int64_t *delta)
     return true;
 }
 
-/* The first byte of an entry has the highest bit, its sort, and the number of instructions less 1. */
+/* The first byte of an entry has the highest bit set, the entry's sort, and the number of instructions minus 1. */
 static int find_line(struct table *t, int64_t line, int64_t at)
 {
     unsigned byte;
