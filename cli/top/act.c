@@ -9,11 +9,11 @@
 #include "../text.h"
 #include "top.h"
 
-enum { NAMES_MS = 2000 }; /* at most so long for the names in a stack */
+enum { NAMES_MS = 2000 }; /* the longest time to find the names in a stack */
 
 static const char default_reason[] = "asked by an operator";
 
-/* ---- the target ---------------------------------------------------------------------------------------------------- */
+/* ---- the target -------------------------------------------------------------------------------------------------- */
 
 static bool take_target(struct top *t)
 {
@@ -47,7 +47,7 @@ void act_begin_interrupt(struct top *t)
     t->prompt = REASON_PROMPT;
 }
 
-/* The next rung is suggested. */
+/* The prompt suggests the next rung. */
 void act_begin_promote(struct top *t)
 {
     const struct node *n = top_selected(t);
@@ -65,7 +65,7 @@ void act_begin_promote(struct top *t)
     t->prompt = RUNG_PROMPT;
 }
 
-/* ---- posting --------------------------------------------------------------------------------------------------------- */
+/* ---- posting ----------------------------------------------------------------------------------------------------- */
 
 static void post_wish(struct top *t)
 {
@@ -131,9 +131,9 @@ void act_answered(struct top *t, bool yes)
         snprintf(t->message, sizeof t->message, "nothing was posted");
 }
 
-/* ---- details ---------------------------------------------------------------------------------------------------------- */
+/* ---- details ----------------------------------------------------------------------------------------------------- */
 
-/* Those of earlier dumps are kept. */
+/* The names of earlier dumps are kept. */
 static void put_names(FILE *out, struct top *t, FILE *in)
 {
     char text[2048];
@@ -146,7 +146,7 @@ static void put_names(FILE *out, struct top *t, FILE *in)
         put_text(out, text), fputs("\n", out);
 }
 
-/* Where the process does not answer, there is still its Python stack. */
+/* If the process does not answer, its Python stack can still be read. */
 static void put_stack(FILE *out, struct top *t, const struct node *n)
 {
     pid_t own = bo_load_relaxed(&n->slot.thread.tid);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Since when a thread waits. The kernel does not record that. But it counts how often a thread was given a processor: a
- * thread that waits is not, so while the count stays the same, the thread has not left its call.
+ * Since when a thread waits. The kernel does not record that. But it counts how often a thread was given a processor,
+ * and a waiting thread is given none. So while the count stays the same, the thread has not left its call.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -64,7 +64,7 @@ void calls_free(struct calls *c)
     *c = (struct calls){0};
 }
 
-/* ---- sampling ----------------------------------------------------------------------------------------------------- */
+/* ---- sampling ---------------------------------------------------------------------------------------------------- */
 
 /* The third number of schedstat. 0: the kernel does not count. */
 static uint64_t turns_of(pid_t pid, pid_t tid)
@@ -111,7 +111,7 @@ static const struct node *nth(const struct view *v, uint32_t i)
     return i < BO_THREADS ? v->thread[i] : i - BO_THREADS < v->unknowns ? v->unknown[i - BO_THREADS] : NULL;
 }
 
-/* One round at most. */
+/* Samples each thread at most once. */
 void calls_sample_some(struct calls *c, const struct view *v, unsigned frame)
 {
     int64_t until = top_processor_time() + SAMPLING_NS;

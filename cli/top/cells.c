@@ -6,9 +6,9 @@
 #include "../text.h"
 #include "draw.h"
 
-/* ---- columns --------------------------------------------------------------------------------------------------------- */
+/* ---- columns ----------------------------------------------------------------------------------------------------- */
 
-/* 0: there is no room for it. */
+/* The width of each column; 0: there is no room for the column. */
 struct columns {
     int name, id, time, rung, due, level, call;
 };
@@ -189,7 +189,7 @@ static void put_branch(FILE *out, const struct top *t, const struct node *n)
         fputs(", ", out), put_place(out, t, b->file, b->line);
 }
 
-/* ---- the row ------------------------------------------------------------------------------------------------------- */
+/* ---- the row ----------------------------------------------------------------------------------------------------- */
 
 /* A visible thread is sampled each time, so that its call is the present one. */
 static const struct call *present_call(struct top *t, const struct node *n)

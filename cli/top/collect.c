@@ -2,10 +2,10 @@
 /* One reading of the process. */
 #include "top.h"
 
-enum { LOOK_EVERY = 10 };      /* frames: for what changes seldom, and is expensive */
-enum { LINES_AT_ONCE = 1000 }; /* of so many threads the Python lines are read in a frame: about 8 ms */
+enum { LOOK_EVERY = 10 };      /* frames between two checks of facts that change seldom and are expensive to read */
+enum { LINES_AT_ONCE = 1000 }; /* threads whose Python lines are read in one frame: about 8 ms */
 
-/* Of the first thread that can be asked: a signal stops all of them. */
+/* The state of one living thread is enough: a signal stops all threads of a process. */
 static bool is_stopped(const struct arena *a)
 {
     struct activity now;
@@ -22,7 +22,8 @@ static void renew_strings(struct top *t)
     t->strings = strings_new(t->arena.pid);
 }
 
-/* Their lines are the present ones. By the last frame's rows, before these are gone. */
+/* Read the Python lines of visible threads in each frame. The last frame's rows determine which are visible, so this
+ * runs before they are freed. */
 static void want_visible_lines(struct top *t)
 {
     struct stacks *s = &t->python;
@@ -43,7 +44,7 @@ static void read_python_lines(struct top *t)
     t->view->python = &t->python;
 }
 
-/* A process that has ended in between keeps its last tree. */
+/* If the process has ended since the last reading, the last tree stays. */
 bool top_collect(struct top *t)
 {
     struct view *v = view_new(&t->arena);

@@ -7,7 +7,7 @@
 #include "../text.h"
 #include "draw.h"
 
-/* ---- the head -------------------------------------------------------------------------------------------------------- */
+/* ---- the head ---------------------------------------------------------------------------------------------------- */
 
 static void draw_summary(struct top *t)
 {
@@ -42,7 +42,7 @@ static void draw_settings(struct top *t)
 
 /* ---- the last line ----------------------------------------------------------------------------------------------- */
 
-/* The length of the first line, which ends after a space if it has one. A character takes no more columns than bytes. */
+/* The length of the first line, which ends after a space if it has one. A character takes at most a column per byte. */
 static size_t line_length(const char *text)
 {
     size_t most = bo_cut(text, (size_t)COLS), n = most;
@@ -74,7 +74,7 @@ static void draw_wrapped(const char *text)
     attroff(A_REVERSE | A_BOLD);
 }
 
-/* A question that is not shown as a whole is not asked. */
+/* If the whole question does not fit, it is not asked. */
 static void draw_question(struct top *t)
 {
     static const char go_on[] = " Go on? [y/N]";
@@ -125,7 +125,7 @@ void draw_bottom(struct top *t)
     attroff((int)attribute);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static void draw_too_small(void)
 {

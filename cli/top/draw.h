@@ -9,25 +9,25 @@
 
 enum { LEAST_COLUMNS = 20, LEAST_LINES = 5, PAIR_RED = 1, PAIR_GREEN };
 
-/* A piece of a line, that is written like a file. */
+/* A piece of a line, which is written like a file. */
 struct sink {
     FILE *out;
     char *text;
     size_t size;
 };
 
-/* `out` is never NULL: without memory, what is written is lost. */
+/* `out` is never NULL: if memory is short, the text is lost. */
 void sink_begin(struct sink *s);
-/* Draw what was written in `width` columns at the cursor, cut or filled with spaces. */
+/* Draw the text in `width` columns at the cursor, truncated or filled with spaces. */
 void sink_draw(struct sink *s, int width);
 
-/* Forget it. After fflush(), `text` has what was written. */
+/* Free the text. Before that, after fflush(), `text` has what was written. */
 void sink_drop(struct sink *s);
 
-/* An attribute: the colour, or 0 where there is none. */
+/* The attribute for a colour; 0 if the terminal has no colours. */
 unsigned draw_colour(int pair);
 
-/* How the lines of the screen are shared. */
+/* How many of the screen's lines each part gets. */
 struct screen_lines {
     int head; /* lines before the titles */
     int rows, pane;

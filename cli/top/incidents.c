@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The last incidents: each is followed from the frame in which it is first seen until its record is closed. */
+/* The last incidents. Each is followed from the first frame that shows it until its record is closed. */
 #include <string.h>
 #include "../mailbox.h"
 #include "top.h"
@@ -18,7 +18,7 @@ static struct incident *find(struct incidents *all, const struct node *n, const 
     return NULL;
 }
 
-/* The oldest makes room. */
+/* Drops the oldest incident if the list is full. */
 static struct incident *push(struct incidents *all)
 {
     all->count += all->count < INCIDENTS;
@@ -54,7 +54,7 @@ static void note(struct incidents *all, const struct node *n, const struct bo_re
     i->delivered = bo_record_status(bo_load_relaxed(&r->state)) == BO_DELIVERED;
 }
 
-/* How it has ended is in the slot until the next one of this kind ends there. */
+/* The slot keeps the end of an incident until the next incident of this kind ends there. */
 static const char *how_it_ended(const struct view *v, const struct incident *i)
 {
     struct bo_record r;
@@ -75,7 +75,8 @@ static const char *how_it_ended(const struct view *v, const struct incident *i)
     }
 }
 
-/* One that is over before the next reading would not be seen otherwise. A request that stands already has an entry. */
+/* Without this entry, a request that is over before the next reading would not be seen. If the incident is listed
+ * already, no entry is added. */
 void incidents_posted(struct incidents *all, const struct found *target, const struct bo_request *answer, int64_t now)
 {
     struct incident fresh = {.branch = bo_handle_is_branch(answer->post),

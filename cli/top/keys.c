@@ -5,8 +5,7 @@
 #include "base/plain.h"
 #include "top.h"
 
-/* ---- moving
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- moving ------------------------------------------------------------------------------------------------------ */
 
 static void move_by(struct top *t, long by)
 {
@@ -26,7 +25,7 @@ static bool fits_search(const struct top *t, const struct node *n)
     return row_matches(t, n, t->search);
 }
 
-/* Goes round. */
+/* The search wraps around. */
 static void find_next(struct top *t, int step, bool (*fits)(const struct top *, const struct node *), const char *none)
 {
     size_t count = t->rows.count;
@@ -47,8 +46,7 @@ static void search(struct top *t, int step)
         find_next(t, step, fits_search, "no row contains this text");
 }
 
-/* ---- input in the last line ---------------------------------------------------------------------------------------
- * */
+/* ---- input in the last line -------------------------------------------------------------------------------------- */
 
 static void entered(struct top *t)
 {
@@ -67,7 +65,7 @@ static void entered(struct top *t)
     }
 }
 
-/* A whole character: its bytes after the first one are 10xxxxxx. */
+/* Removes a whole UTF-8 character: each of its bytes after the first one is 10xxxxxx. */
 static void rub_out(struct top *t)
 {
     size_t length = strlen(t->input);
@@ -226,7 +224,7 @@ static void act(struct top *t, int key)
     }
 }
 
-/* After the end of the process any key leaves. */
+/* After the end of the process, any key quits. */
 void top_key(struct top *t, int key)
 {
     if (key == KEY_RESIZE)

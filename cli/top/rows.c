@@ -49,14 +49,14 @@ static uint32_t *fold_of(struct top *t, const struct node *n)
     return n->branch ? &t->folds.branch[n->index] : &t->folds.thread[n->index];
 }
 
-/* A generation plus 1, because 0 is none. */
+/* The entry is the folded generation plus 1, because 0 stands for none. */
 static bool is_folded(struct top *t, const struct node *n)
 {
     const uint32_t *fold = fold_of(t, n);
     return fold && n->first && *fold == node_generation(n) + 1;
 }
 
-/* A thread without branches stands for the branch that it is in. */
+/* For a thread without branches, the branch that it is a child of is folded. */
 void fold_toggle(struct top *t)
 {
     const struct node *n = top_selected(t);
@@ -70,7 +70,7 @@ void fold_toggle(struct top *t)
     rows_build(t);
 }
 
-/* Opens everything, if anything is folded; else folds all branches but the root. */
+/* Opens everything, if anything is folded; otherwise folds all branches except the root. */
 void fold_all(struct top *t)
 {
     bool any = false;
@@ -107,7 +107,7 @@ static unsigned count_below(const struct node *n)
     return count;
 }
 
-/* A filter shows what is around a row that fits, too, and ignores folds. Returns whether anything was added. */
+/* A filter also shows the ancestors of a row that matches, and ignores folds. Returns whether anything was added. */
 static bool add_tree(struct top *t, const struct node *n, int depth)
 {
     size_t at = t->rows.count;
@@ -142,7 +142,7 @@ static int by_name(const struct node *a, const struct node *b)
     return order ? order : (a->tid > b->tid) - (a->tid < b->tid);
 }
 
-/* The longest first; what does not wait comes last. */
+/* The longest wait comes first; nodes that do not wait come last. */
 static int64_t waits_since(const struct top *t, const struct node *n)
 {
     const struct call *c = call_of(t, n);
@@ -157,7 +157,7 @@ static int state_rank(const struct top *t, const struct node *n)
     return at ? (int)(at - ranks) : 9;
 }
 
-/* Overdue incidents first, then the higher rung, then none. */
+/* Overdue incidents come first, then others by their rung, then nodes without an incident. */
 static int urgency(const struct node *n)
 {
     int most = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text in columns: a character has 0, 1 or 2 of them. */
+/* Text in columns: a character takes 0, 1 or 2 columns. */
 #define _GNU_SOURCE
 #include "draw.h"
 #include <curses.h>
@@ -31,7 +31,7 @@ void sink_draw(struct sink *s, int width)
     free(s->text);
 }
 
-/* The length of the first character, and its width; one that has no width is replaced. */
+/* The length of the first character, and its width; a character without a known width is replaced. */
 static size_t next(const char *text, int *width)
 {
     wchar_t c;

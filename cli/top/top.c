@@ -12,9 +12,9 @@
 #include "../text.h"
 #include "draw.h"
 
-enum { SHARE = 5 }; /* at most one part in so many of a processor */
+enum { SHARE = 5 }; /* readings take at most 1/SHARE of a processor */
 
-/* ---- the terminal ------------------------------------------------------------------------------------------------- */
+/* ---- the terminal ------------------------------------------------------------------------------------------------ */
 
 static void begin_colours(void)
 {
@@ -43,9 +43,9 @@ static SCREEN *begin_screen(void)
     return screen;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------ */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-/* The next reading is put off where readings are expensive: they take a fifth of a processor at most. */
+/* If readings are expensive, the next one is delayed, so that they take at most a fifth of a processor. */
 static bool read_if_due(struct top *t)
 {
     if (*t->end || (t->paused && !t->reading) || top_clock() < t->next)
@@ -125,7 +125,7 @@ static int show_process(struct top *t)
     return status;
 }
 
-/* ---- the command --------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static bool parse_interval(const char *text, int64_t *interval)
 {

@@ -28,8 +28,8 @@ struct call {
     struct activity now;
     uint64_t turns; /* how often the thread was given a processor: it stays the same while the thread waits */
     int64_t since;  /* on this process's clock */
-    bool earlier;   /* it waited already when it was first seen */
-    unsigned seen;  /* the number of the last frame in which the thread was there */
+    bool earlier;   /* the thread waited already when it was first seen */
+    unsigned seen;  /* the number of the last frame in which the thread existed */
 };
 
 struct calls {
@@ -42,7 +42,7 @@ struct calls {
 const struct call *calls_find(const struct calls *c, pid_t tid, uint32_t generation);
 /* Sample one thread. NULL: out of memory. */
 const struct call *calls_sample(struct calls *c, pid_t pid, pid_t tid, uint32_t generation, unsigned frame);
-/* Sample threads in turns, until the time for it is over. */
+/* Sample threads in turns, until the time for samples is used up. */
 void calls_sample_some(struct calls *c, const struct view *v, unsigned frame);
 void calls_free(struct calls *c);
 /* The generation of a node's slot; 0 for a thread that bough does not know. */
@@ -57,7 +57,7 @@ struct incident {
     uint32_t index, generation, serial;
     int kind, rung, ceiling;
     bool overdue, delivered, there;
-    const char *end;      /* NULL: it is open */
+    const char *end;      /* how the incident has ended; NULL: it is open */
     int64_t since, ended; /* ended: on this process's clock */
     char name[BO_NAME], reason[BOUGH_REASON_MAX + 1];
 };
@@ -67,10 +67,10 @@ struct incidents {
     unsigned count;
 };
 
-/* Note a request that was posted from here. `now`: of the process's clock. */
+/* Note a request that this command has posted. `now`: of the process's clock. */
 struct bo_request;
 void incidents_posted(struct incidents *all, const struct found *target, const struct bo_request *answer, int64_t now);
-/* Compare the list with the records that stand now. */
+/* Update the list by the records that stand now. */
 void incidents_follow(struct incidents *i, const struct view *v);
 
 /* ---- rows.c ------------------------------------------------------------------------------------------------------ */
@@ -80,7 +80,7 @@ enum order { BY_TREE, BY_NAME, BY_TIME, BY_STATE, BY_OVERDUE, ORDERS };
 struct row {
     const struct node *node;
     int depth;
-    unsigned hidden; /* the rows below it that a fold hides */
+    unsigned hidden; /* the rows below this one that a fold hides */
 };
 
 struct rows {
@@ -108,7 +108,7 @@ enum { INPUT = BOUGH_REASON_MAX + 1 };
 
 struct top {
     struct arena arena;
-    int pidfd; /* -1: the kernel has none */
+    int pidfd; /* -1: the kernel has no pidfds */
     struct view *view;
     struct stacks python; /* the innermost Python lines */
     struct strings *strings;
@@ -122,8 +122,8 @@ struct top {
     int64_t interval; /* ns */
     int64_t next;     /* when to collect again */
     bool stopped, paused, every_worker;
-    bool reading;  /* once, although it is paused */
-    char end[160]; /* why the process is not watched any more; "": it is */
+    bool reading;  /* read once, although the view is paused */
+    char end[160]; /* why the process is not watched any more; "": it is watched */
 
     enum order order;
     char filter[INPUT], search[INPUT];
@@ -136,7 +136,7 @@ struct top {
 
     enum prompt prompt;
     char input[INPUT], message[256], question[512];
-    struct found target; /* of a request that is being made */
+    struct found target; /* of the request that the prompt is for */
     int rung, ceiling;
     char reason[INPUT];
 
@@ -173,11 +173,11 @@ int draw_room(const struct top *t);
 /* ---- draw.c, panes.c: drawing with ncurses */
 void draw_all(struct top *t);
 void draw_pane(struct top *t, int line, int height);
-/* Print at most `width` columns of a line, and fill the rest with spaces. `text` was made harmless. */
+/* Print at most `width` columns of a line, and fill the rest with spaces. `text` is escaped already. */
 void draw_text(const char *text, int width);
 
 /* ---- keys.c */
-/* Do what the key stands for. */
+/* Carry out a key's function. */
 void top_key(struct top *t, int key);
 
 /* ---- act.c: requests, each with the checks of `bough interrupt` */
@@ -196,7 +196,7 @@ void act_show_details(struct top *t);
 void watch_begin(struct top *t);
 /* Fill in `end` if the process has ended. */
 void watch_look(struct top *t);
-/* The same if it runs another program now. */
+/* Fill in `end` if the process executes another program now. */
 void watch_program(struct top *t);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of the process. A descriptor of the process notices it at once, and is not confused by another process with
- * its id. The kernel shows how it has ended in two places: in its state until its parent has waited for it, and from
- * 6.15 on by the descriptor afterwards.
+ * The end of the process. A pidfd reports it at once, and never means another process that gets the same id later. The
+ * exit status can be read in two places: in /proc until the parent has waited for the process, and afterwards from the
+ * pidfd, since Linux 6.15.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -39,7 +39,7 @@ static bool status_by_descriptor(int pidfd, int *status)
     return true;
 }
 
-/* The 52nd field, which is 0 without the right to attach to the process. */
+/* The status is the 52nd field of /proc/PID/stat, which is 0 without the right to attach to the process. */
 static bool status_by_zombie(pid_t pid, int *status)
 {
     char path[64], line[1024];
