@@ -11,8 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* ---- addresses -----------------------------------------------------------------------------------------------------
- * */
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
 
 static const char *internet_text(struct builder *b, const void *address, int family, in_port_t port)
 {
@@ -44,8 +43,7 @@ static const char *address_text(struct builder *b, const char *text, size_t leng
     return build_format(b, "address family %d", (int)s.ss_family);
 }
 
-/* ---- the kinds
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the kinds --------------------------------------------------------------------------------------------------- */
 
 static const char *with_timeout(struct builder *b, const char *what, uint64_t value)
 {

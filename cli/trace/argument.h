@@ -5,7 +5,7 @@
 
 #include "trace/build.h"
 
-/* `text`: `length` bytes, which may be anything. `process`: whose branches are meant. */
+/* `text`: `length` arbitrary bytes. `process`: the process whose branches the value refers to. */
 struct argument {
     unsigned call, kind;
     uint64_t value;

@@ -61,7 +61,7 @@ const char *build_format(struct builder *b, const char *format, ...)
     return copy;
 }
 
-/* One more element of an array; NULL: memory ran out, or there are too many. */
+/* Add an element to an array; NULL: memory ran out, or the array has too many elements. */
 static void *one_more(struct builder *b, void *array, int *count, int *room, size_t size)
 {
     void **at = array;
@@ -76,7 +76,7 @@ static void *one_more(struct builder *b, void *array, int *count, int *room, siz
     return (char *)*at + (size_t)(*count)++ * size;
 }
 
-/* ---- tables ---------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static size_t hash(uint64_t process, uint64_t handle)
 {
@@ -106,7 +106,7 @@ static bool enlarge(struct table *t)
     return true;
 }
 
-/* The entry, free or not; NULL: memory ran out. */
+/* The entry of the handle, or a free entry for it; NULL: memory ran out. */
 static struct entry *entry_of(struct builder *b, struct table *t, uint64_t process, uint64_t handle)
 {
     if (t->count * 2 >= t->size && !enlarge(t))
@@ -120,7 +120,7 @@ static void use_entry(struct table *t, struct entry *e, uint64_t process, uint64
     t->count++;
 }
 
-/* ---- processes, threads and branches ----------------------------------------------------------------------------------- */
+/* ---- processes, threads and branches ----------------------------------------------------------------------------- */
 
 int build_process(struct builder *b, uint32_t number, pid_t pid)
 {

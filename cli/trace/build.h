@@ -29,24 +29,23 @@ struct builder {
     bool failed; /* memory ran out */
 };
 
-/* A copy of a text of at most `size` bytes, made harmless; "" if memory ran out. It belongs to the model. */
+/* An escaped copy of a text of at most `size` bytes; "" if memory ran out. The copy belongs to the model. */
 const char *build_text(struct builder *b, const char *text, size_t size);
 __attribute__((format(printf, 2, 3))) const char *build_format(struct builder *b, const char *format, ...);
 
-/* The index of a process, thread or branch, which is added when it is mentioned for the first time. TRACE_NONE: memory
- * ran out. */
+/* The index of a process, thread or branch, which is added at its first mention. TRACE_NONE: memory ran out. */
 int build_process(struct builder *b, uint32_t number, pid_t pid);
-/* `handle` 0: a thread that bough does not know, or does not know any more, by its id. */
+/* `handle` 0: a thread without a slot, or whose slot is gone, by its id. */
 int build_thread(struct builder *b, uint32_t process, uint64_t handle, pid_t tid, const char *name);
 int build_branch(struct builder *b, uint32_t process, uint64_t handle, const char *name);
-/* A new event, all 0 but for NONEs; NULL: memory ran out. */
+/* Add an event whose fields are 0 or NONE; NULL: memory ran out. */
 struct trace_event *build_event(struct builder *b, enum trace_what what, int64_t at, int64_t until);
 
 static inline bool handle_is_branch(uint64_t handle)
 {
     return handle >> 63 != 0;
 }
-/* The branch around everything, which is no branch of the model. */
+/* Whether the handle is that of the root, which is no branch of the model. */
 static inline bool handle_is_root(uint64_t handle)
 {
     return handle_is_branch(handle) && ((handle >> 32) & 0xffffff) == 1;

@@ -27,7 +27,8 @@ static uint32_t lap_of(uint64_t claim)
     return (uint32_t)(claim >> 32);
 }
 
-/* What is open in both copies since the same time was open in between: the fields that the first copy has are of it. */
+/* A call or region that both copies have as open since the same time did not change between them: so its fields in the
+ * first copy are consistent. */
 static bool keep_open(struct bo_trace_chunk *to, const struct bo_trace_chunk *first)
 {
     bool is_same = bo_load_relaxed(&to->call.since) == bo_load_relaxed(&first->call.since);
@@ -46,8 +47,8 @@ static bool keep_open(struct bo_trace_chunk *to, const struct bo_trace_chunk *fi
     return any;
 }
 
-/* The units that the first copy has are complete in the second one, which was made later; and none of them was
- * overwritten if the chunk has the same lap after that. */
+/* Each unit in the first copy is complete in the second copy, which was made later. No unit was overwritten if the
+ * chunk still has the same lap after the second copy. */
 static bool keep_units(struct bo_trace_chunk *to, const struct bo_trace_chunk *first, uint32_t lap)
 {
     bool any = keep_open(to, first);
@@ -71,7 +72,7 @@ static bool copy_chunk(int fd, off_t at, struct bo_trace_chunk *to, struct chunk
         uint64_t claim = bo_load_relaxed(&first.claim);
         uint32_t lap = lap_of(claim);
         if (!lap || bo_load_relaxed(&first.filled) != lap)
-            return false; /* it was never used, or is being taken: what was in it is lost */
+            return false; /* the chunk was never used, or a thread is taking it: its old events are lost */
         if (!read_all(fd, to, sizeof *to, at) || !read_all(fd, &after, sizeof after, at))
             return false;
         if (lap_of(after) != lap)
@@ -91,7 +92,7 @@ static const char *wrong_header(const struct bo_trace_head *h)
     return NULL;
 }
 
-/* As many as the header says and the file has. */
+/* The number of chunks in the header, if the file is long enough; otherwise those that the file has. */
 static size_t chunks_in(int fd, const struct bo_trace_head *h)
 {
     struct stat is;
@@ -101,7 +102,7 @@ static size_t chunks_in(int fd, const struct bo_trace_head *h)
     return most < BO_TRACE_CHUNKS_MOST ? (size_t)most : BO_TRACE_CHUNKS_MOST;
 }
 
-/* Where the next chunk with data is: a recording has holes. */
+/* The offset of the next chunk with data: a recording has holes. */
 static off_t next_data(int fd, off_t at)
 {
     off_t data = lseek(fd, at, SEEK_DATA);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The events of one chunk. Nothing in it is trusted: times, handles, numbers and texts may be anything. */
+/* The events of one chunk. Nothing in the chunk is trusted: times, handles, numbers and texts may be arbitrary. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
@@ -13,8 +13,8 @@
 
 enum { TEXT_IN_UNIT = 24 };
 
-/* Where the events are. `thread` TRACE_NONE: on a thread that bough does not know, and that is added to the model only
- * if there is an event of it (thread_here()). */
+/* The process and thread of the chunk's events. `thread` TRACE_NONE: a thread without a slot, which is added to the
+ * model only if it has an event (thread_here()). */
 struct place {
     const struct chunk_copy *copy;
     uint32_t process;
@@ -27,10 +27,10 @@ struct unit {
     int64_t at;
     uint64_t a, b;
     const char *text, *other; /* at most BO_TRACE_MORE units, each text ended by a 0 byte */
-    size_t length;            /* of both, with the 0 bytes behind them */
+    size_t length;            /* of both, with the 0 bytes that end them */
 };
 
-/* ---- times and texts ------------------------------------------------------------------------------------------------- */
+/* ---- times and texts --------------------------------------------------------------------------------------------- */
 
 static int64_t sane(const struct builder *b, int64_t at)
 {
@@ -75,7 +75,7 @@ static const char *kept(struct builder *b, const char *text)
     return build_text(b, text, strlen(text));
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static const char *const syscall_names[] = {
 #include "inspect/syscalls.inc"
@@ -119,7 +119,7 @@ static int thread_here(struct builder *b, struct place *p)
     return p->thread;
 }
 
-/* ---- threads, branches, processes ------------------------------------------------------------------------------------- */
+/* ---- threads, branches, processes -------------------------------------------------------------------------------- */
 
 static void begin_thread(struct builder *b, struct place *p, const struct unit *u)
 {
@@ -183,7 +183,7 @@ static void name_thread(struct builder *b, const struct place *p, const struct u
         b->trace->threads[i].name = kept(b, u->text);
 }
 
-/* ---- events ----------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static struct trace_event *add_event(struct builder *b, struct place *p, enum trace_what what, int64_t at,
                                      int64_t until)
@@ -309,7 +309,7 @@ static void add_unit(struct builder *b, struct place *p, const struct unit *u)
     case BO_TRACE_FAIL:
         add_failure(b, p, u);
         break;
-    default: /* of a later version, or damaged */
+    default: /* an event of a later version, or a damaged one */
         break;
     }
     bool has_time = (u->type != BO_TRACE_THREAD_BEGIN && u->type != BO_TRACE_BRANCH_BEGIN) || !(u->extra & 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bough trace: a recording as text, one line an event. */
+/* bough trace: a recording as text, one line for each event. */
 #define _GNU_SOURCE
 #include <getopt.h>
 #include <inttypes.h>
@@ -98,9 +98,9 @@ static void put_what(const struct trace *t, const struct trace_event *e)
     }
 }
 
-/* ---- begins and ends ------------------------------------------------------------------------------------------------ */
+/* ---- starts and ends --------------------------------------------------------------------------------------------- */
 
-/* A line that is no event of the model: what begins or ends, and where. */
+/* A line: an event of the model, or the start or the end of a process, thread or branch. */
 struct line {
     int64_t at;
     enum { PROCESS_BEGINS, BRANCH_BEGINS, THREAD_BEGINS, EVENT, THREAD_ENDS, BRANCH_ENDS, PROCESS_ENDS } what;
@@ -188,7 +188,7 @@ static void put_line(const struct trace *t, const struct line *l)
     putchar('\n');
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------------- */
+/* ---- the whole text ---------------------------------------------------------------------------------------------- */
 
 static void put_head(const struct trace *t)
 {

@@ -21,7 +21,7 @@ static int64_t time_of(const struct chunk_copy *c)
     return INT64_MAX;
 }
 
-/* Of each thread the older chunk first. */
+/* The chunks of each thread come in the order of their age, the oldest first. */
 static int by_thread(const void *left, const void *right)
 {
     const struct chunk_copy *a = left, *b = right;
@@ -46,11 +46,10 @@ static int by_time(const void *left, const void *right)
     return (a->what > b->what) - (a->what < b->what);
 }
 
-/* ---- completing it -------------------------------------------------------------------------------------------------
- * */
+/* ---- completing the model ---------------------------------------------------------------------------------------- */
 
-/* In a damaged recording, elements may be around each other in a circle, which would hang those that follow them: the
- * circle is cut. `around`: the field of the first element, `size`: of an element. */
+/* In a damaged recording, elements may enclose each other in a circle, and code that follows the links would hang: so
+ * the circle is broken. `around`: the link in the first element, `size`: of an element. */
 static void cut_circles(void *around, int count, size_t size)
 {
     enum { NEW, ON_THE_WAY, DONE };
@@ -78,7 +77,8 @@ static int64_t not_before(int64_t end, int64_t begin)
     return end < begin ? begin : end;
 }
 
-/* Ends that are not in the recording: of threads and branches that ended with their process, or before it began. */
+/* Fill in ends that are not in the recording: those of threads and branches that ended with their process, or before
+ * the recording began. */
 static void complete_times(struct trace *t)
 {
     for (int i = 0; i < t->n_processes; i++) {
@@ -123,7 +123,7 @@ static bool is_of_one_thread(const struct bo_trace_chunk *x, const struct bo_tra
            bo_load_relaxed(&x->tid) == bo_load_relaxed(&y->tid);
 }
 
-/* Events are lost between two chunks of a thread that do not follow each other. */
+/* `before` counts the thread's events before the chunk: those that are not in its earlier chunks are lost. */
 static void count_lost(struct builder *b)
 {
     const struct chunks *all = &b->chunks;
@@ -172,10 +172,9 @@ static void build(struct builder *b)
         qsort(t->events, (size_t)t->n_events, sizeof *t->events, by_time);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------
- * */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Any file that is not regular could block, or have no end. */
+/* A file that is not regular could block its reader, or have no end. */
 static int open_recording(const char *file, const char **why)
 {
     struct stat is;
