@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls, sections and waits, in lines: an inner one is under the one that contains it, and none covers another. Those
+ * Calls, sections and waits, in lines: an inner bar is under the bar that contains it, and no bar covers another. Bars
  * that are too short to be seen apart are merged, as far as the picture's size demands.
  */
 #include <stdlib.h>
@@ -9,8 +9,7 @@
 
 enum { MOST_BARS = 5000, MOST_BARS_ON_A_PAGE = 20000 };
 
-/* ---- where bars come from -------------------------------------------------------------------------------------------
- * */
+/* ---- bars from events -------------------------------------------------------------------------------------------- */
 
 static bool is_bar(const struct trace_event *e)
 {
@@ -93,10 +92,9 @@ static void add_events(struct picture *p)
     }
 }
 
-/* ---- lines
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
-/* The outer one first. */
+/* An outer bar comes before its inner bars. */
 static int by_row_and_time(const void *a, const void *b)
 {
     const struct bar *x = a, *y = b;
@@ -136,7 +134,7 @@ static void merge(struct bar *last, const struct bar *b)
         last->until = b->until;
 }
 
-/* The line where it has room; what is nested more deeply than there are lines is merged into the last one. */
+/* The line in which the bar has room; a bar that is nested more deeply than there are lines goes to the last line. */
 static int line_for(const struct lines *l, const struct bar *b)
 {
     for (int line = 0; line < BAR_LINES; line++)
@@ -169,7 +167,7 @@ static int merge_bars(const struct bar *from, int n, struct bar *to, int64_t tin
     return made;
 }
 
-/* Finer ones are kept on a page, which can be zoomed, as long as there are not too many. */
+/* A page can be zoomed, so it keeps finer bars, as long as they are not too many. */
 static bool fit(struct picture *p)
 {
     struct bar *merged = calloc((size_t)p->n_bars + 1, sizeof *merged);

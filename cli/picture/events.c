@@ -10,7 +10,7 @@
 #include "json.h"
 #include "picture.h"
 
-/* Threads of one process have numbers of their own, because a thread's id may come back with another thread. */
+/* The number of a thread's track is not its id, because another thread may get the same id later. */
 static int64_t track_of(int thread)
 {
     return thread >= 0 ? thread + 1 : 0;
@@ -58,7 +58,7 @@ static void put_names(struct json *j, const struct trace *t)
     }
 }
 
-/* ---- branches: asynchronous slices -------------------------------------------------------------------------------------------- */
+/* ---- branches: asynchronous slices ------------------------------------------------------------------------------- */
 
 static void put_async(struct json *j, const struct trace *t, const char *phase, const struct trace_branch *b, int id,
                       int64_t at)
@@ -83,7 +83,7 @@ static void put_branches(struct json *j, const struct trace *t)
     }
 }
 
-/* ---- events -------------------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static const char *const categories[] = {"call",      "region",    "gil",  "interrupt",
                                          "interrupt", "interrupt", "rung", "failure"};
@@ -124,7 +124,7 @@ static void put_slice(struct json *j, const struct trace *t, const struct trace_
     json_end(j, '}');
 }
 
-/* On its thread's track, or on the whole process's if it is of a branch. */
+/* The instant is on its thread's track, or on the process's track if its target is a branch. */
 static void put_instant(struct json *j, const struct trace *t, const struct trace_event *e, const char *name)
 {
     int thread = e->thread >= 0 ? e->thread : e->target_thread;
@@ -180,7 +180,7 @@ static void put_event(struct json *j, const struct trace *t, const struct trace_
     }
 }
 
-/* ---- flows: the number of the post that a delivery belongs to ------------------------------------------------------------------- */
+/* ---- flows: the number of the post that a delivery belongs to ---------------------------------------------------- */
 
 static int target_of(const struct trace_event *e)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lanes that are drawn. Where there are too many, each parent shows the same number of its children: those that
- * failed or were interrupted first, otherwise a sample that is spread evenly. A row of kind ROW_MORE stands for the
- * others.
+ * The lanes that are drawn. If there are too many, each parent shows the same number of its children: first those that
+ * failed or were interrupted, then a sample that is spread evenly. A row of kind ROW_MORE stands for the others.
  */
 #include <stdlib.h>
 #include "picture.h"
@@ -13,11 +12,11 @@ static bool has_lane(const struct node *n)
     return n->kind != ROW_BRANCH || n->has_threads;
 }
 
-/* ---- which children come first --------------------------------------------------------------------------------------- */
+/* ---- which children come first ----------------------------------------------------------------------------------- */
 
 enum { PLAIN_LANE, BUSY, INTERRUPTED, PROMOTED, FAILED, FAILED_FIRST };
 
-/* A parent is worth as much as its most interesting child. */
+/* The weight of a parent is that of its heaviest child. */
 static void weigh(struct picture *p, int node, int weight)
 {
     for (; node >= 0 && p->nodes[node].weight < weight; node = p->nodes[node].parent)
@@ -29,7 +28,7 @@ static void weigh_event(struct picture *p, int i)
     const struct trace_event *e = &p->trace->events[i];
     int thread = node_of_thread(p, e->thread), branch = node_of_branch(p, e->target_branch);
     int target = e->target_thread >= 0 ? node_of_thread(p, e->target_thread) : branch;
-    if (e->what == TRACE_DELIVERED && thread >= 0) /* also what was posted to a branch or the whole process */
+    if (e->what == TRACE_DELIVERED && thread >= 0) /* the post's target may also be a branch or the process */
         target = thread;
     if (target >= 0)
         p->nodes[target].is_target = true;
@@ -54,7 +53,7 @@ static uint32_t reversed(uint32_t x)
 
 struct candidate {
     int node, weight;
-    uint32_t spread; /* the first ones in this order are spread evenly, however many are taken */
+    uint32_t spread; /* an order in which the first N children are spread evenly, for each N */
 };
 
 static int by_interest(const void *a, const void *b)
@@ -83,7 +82,7 @@ static bool is_in_window(const struct picture *p, const struct node *n)
     return n->kind == ROW_PROCESS || n->kind == ROW_OUTSIDE || (n->begun <= p->until && n->until >= p->from);
 }
 
-/* Shows up to `each` children of each parent; returns how many lanes that are, at most one more than allowed. */
+/* Shows up to `each` children of each parent; returns the number of lanes, at most one more than is allowed. */
 static int show_children(struct picture *p, int each)
 {
     int lanes = 0;
@@ -112,7 +111,7 @@ static void choose(struct picture *p)
     show_children(p, low);
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static int add_row(struct picture *p, enum row_kind kind, int index, int node, int depth)
 {
@@ -128,7 +127,7 @@ static bool has_outside(const struct picture *p)
     return false;
 }
 
-/* A hidden child that is drawn nowhere else. One outside of the window is not counted. */
+/* Whether the node would have a lane in the window, but is not shown. */
 static bool is_hidden(const struct picture *p, const struct node *n)
 {
     return !n->is_shown && has_lane(n) && is_in_window(p, n);
@@ -217,7 +216,7 @@ bool picture_fold(struct picture *p)
     return true;
 }
 
-/* ---- rows of things --------------------------------------------------------------------------------------------------------- */
+/* ---- the rows of processes, threads and branches ---------------------------------------------------------------- */
 
 int row_of_thread(const struct picture *p, int thread)
 {

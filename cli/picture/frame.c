@@ -24,7 +24,7 @@ int frame_height(const struct picture *p)
     return failure_y(p) + (has_failure(p) ? FAILURE_LINE : 0) + AXIS;
 }
 
-/* ---- title ------------------------------------------------------------------------------------------------------------------- */
+/* ---- title ------------------------------------------------------------------------------------------------------- */
 
 static void put_count(FILE *out, uint64_t n, const char *one, const char *many)
 {
@@ -78,7 +78,7 @@ void frame_title(FILE *out, const struct picture *p)
     fputs("</text>\n", out);
 }
 
-/* ---- legend ------------------------------------------------------------------------------------------------------------------ */
+/* ---- legend ------------------------------------------------------------------------------------------------------ */
 
 static double legend_text(FILE *out, double x, int y, const char *text)
 {
@@ -165,7 +165,7 @@ void frame_legend(FILE *out, const struct picture *p)
     fputs("</g>\n", out);
 }
 
-/* ---- the axis ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the axis ---------------------------------------------------------------------------------------------------- */
 
 /* The distance between two ticks: 1, 2 or 5 of a power of ten, so that there are at most a dozen. */
 static int64_t tick_distance(int64_t span)
@@ -233,7 +233,7 @@ void frame_axis(FILE *out, const struct picture *p)
     fputs("</g>\n</g>\n", out);
 }
 
-/* ---- the first failure --------------------------------------------------------------------------------------------------------- */
+/* ---- the first failure ------------------------------------------------------------------------------------------- */
 
 void frame_failure(FILE *out, const struct picture *p)
 {

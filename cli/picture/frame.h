@@ -8,7 +8,7 @@
 int frame_height(const struct picture *p);
 void frame_title(FILE *out, const struct picture *p);
 void frame_legend(FILE *out, const struct picture *p);
-/* The lines of the grid come under the rows, the axis with its labels above them. */
+/* The lines of the grid are drawn under the rows, the axis with its labels over them. */
 void frame_grid(FILE *out, const struct picture *p);
 void frame_axis(FILE *out, const struct picture *p);
 /* The line at the moment of the first failure, if there was one. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The drawing in a page. Its script is the only one that the page's policy lets run, so that no text of a recording can
- * become one, and nothing is loaded. Without scripts the page shows the drawing.
+ * The drawing in a page. The page's policy admits only its script, so that no text of a recording can be run as a
+ * script, and nothing is loaded. If the browser runs no scripts, the page still shows the drawing.
  */
 #include "label.h"
 #include "picture.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interrupts: an incident is one interrupt of one target, from its post to the end of its record, with the rungs that
- * it climbs. An arrow leads to it from the thread that has posted it. Marks are what happened to a thread at one
- * moment: an interrupt was delivered, or it failed.
+ * it climbs. An arrow leads to it from the thread that has posted it. A mark is the moment at which an interrupt was
+ * delivered to a thread, or at which the thread failed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,7 @@
 
 enum { MOST_ARROWS = 300, MOST_MARKS = 3000, MOST_INCIDENTS = 3000, CHUNK = 64 };
 
-/* ---- incidents from events
- * ------------------------------------------------------------------------------------------- */
+/* ---- incidents from events --------------------------------------------------------------------------------------- */
 
 static bool is_of(const struct incident *i, const struct trace_event *e)
 {
@@ -21,8 +20,7 @@ static bool is_of(const struct incident *i, const struct trace_event *e)
            i->target_thread == thread && strcmp(i->kind, e->kind) == 0;
 }
 
-/* A hash table of the last incident of each target, serial and kind: a target has a record for each kind of interrupt.
- * */
+/* A hash table of the last incident for each target, serial and kind. */
 struct table {
     int *slots;
     uint32_t mask;
@@ -127,8 +125,7 @@ static bool find_incidents(struct picture *p)
     return true;
 }
 
-/* ---- arrows
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- arrows ------------------------------------------------------------------------------------------------------ */
 
 static int outside_row(const struct picture *p)
 {
@@ -147,7 +144,7 @@ static int by_ends(const void *a, const void *b)
     return x->event - y->event;
 }
 
-/* Arrows between the same rows that nearly cover each other are one. */
+/* Arrows between the same rows that nearly cover each other are merged. */
 static int merge_arrows(const struct arrow *from, int n, struct arrow *to, int64_t near)
 {
     int made = 0;
@@ -193,8 +190,7 @@ static bool find_arrows(struct picture *p)
     return true;
 }
 
-/* ---- lines of incidents
- * ------------------------------------------------------------------------------------------------ */
+/* ---- lines of incidents ------------------------------------------------------------------------------------------ */
 
 static int incident_order(const void *a, const void *b)
 {
@@ -229,7 +225,7 @@ static bool is_drawn(const struct picture *p, const struct incident *i)
     return i->at <= p->until && i->until >= p->from;
 }
 
-/* Each box has room for one digit at least, and for how it ended. */
+/* Each box has room for at least one digit, and for the incident's end. */
 static int64_t end_of_box(const struct picture *p, const struct incident *i)
 {
     int64_t least = i->at + picture_span(p, 14);
@@ -273,7 +269,7 @@ static void line_up(struct picture *p)
     }
 }
 
-/* An arrow's box may have been merged into another: then it leads to the row. */
+/* If an arrow's box was merged into another one, the arrow leads to the row. */
 static void join_arrows(struct picture *p)
 {
     for (int a = 0; a < p->n_arrows; a++) {
@@ -286,8 +282,7 @@ static void join_arrows(struct picture *p)
     }
 }
 
-/* ---- marks
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- marks ------------------------------------------------------------------------------------------------------- */
 
 static int by_mark(const void *a, const void *b)
 {
@@ -299,7 +294,7 @@ static int by_mark(const void *a, const void *b)
     return x->event - y->event;
 }
 
-/* Marks have no room within 12 pixels of each other. A failure is never hidden by a delivery. */
+/* Marks within 12 pixels of each other are merged. A delivery never hides a failure. */
 static void merge_marks(struct picture *p)
 {
     int made = 0;

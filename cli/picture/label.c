@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/plain.h"
 
-/* XML has no such character, even escaped. */
+/* XML does not allow these characters, not even escaped. */
 static bool is_forbidden(uint32_t code)
 {
     return (code & 0xfffe) == 0xfffe;
@@ -44,7 +44,7 @@ void xml_put(FILE *out, const char *text)
     }
 }
 
-/* ---- widths ----------------------------------------------------------------------------------------------------------------- */
+/* ---- widths ------------------------------------------------------------------------------------------------------ */
 
 /* In percent of the font's size: of DejaVu Sans, which is wider than Helvetica, Arial and Inter. */
 static const unsigned char widths[] = {
@@ -75,7 +75,7 @@ double label_width(const char *text, double size)
     return width * size;
 }
 
-/* How many bytes have room. */
+/* How many bytes of the text fit. */
 static size_t bytes_in(const char *text, double size, double room, size_t most)
 {
     size_t at = 0;
@@ -100,7 +100,7 @@ const char *label_fit(char *to, size_t size, const char *text, double font, doub
     size_t part = bytes_in(text, font, room - width_of(0x2026) * font, size - 4);
     while (part && text[part - 1] == ' ')
         part--;
-    if (part < 3) /* so few letters say nothing */
+    if (part < 3) /* fewer letters are no help to the reader */
         part = 0;
     memcpy(to, text, part);
     strcpy(to + part, part ? "…" : "");
@@ -119,7 +119,7 @@ const char *label_fit_call(char *to, size_t size, const char *text, double font,
     return label_fit(to, size, name, font, room);
 }
 
-/* ---- numbers --------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static void drop_zeros(char *text)
 {

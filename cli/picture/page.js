@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Zoom, tooltips, search and folding of a picture of bough. The drawing is complete without it: each element has its
-// time in data-t and data-d, from which its place is computed again here.
+// Zoom, tooltips, search and folding of a picture of bough. The drawing is complete without this script: each element
+// has its time in data-t and data-d, from which this script computes its place again.
 (() => {
   "use strict";
   const svg = document.getElementById("picture");
@@ -13,7 +13,7 @@
   const BEGIN = number(svg, "from"), END = number(svg, "until"), MARGIN = 24, AXIS = 28, LEAST = 200;
   const first = one("first"), FIRST = first && first.querySelector("title").textContent.split("\n")[0];
   const HEADER = Math.max(...find(".title, .subtitle, .legend").map(e => e.getBBox().x + e.getBBox().width)); // has no line breaks
-  const PAPER = 190 / 277, AIR = 8; // of A4 without its margins, landscape; left free at the ends of a page
+  const PAPER = 190 / 277, AIR = 8; // height / width of landscape A4 without margins; left free at the ends of a page
   let from = BEGIN, until = END, width = WIDTH, stamp = 0, height = 0, asked = false, is_print = false;
 
   const x = time => LEFT + (time - from) / (until - from) * width;
@@ -183,7 +183,7 @@
   };
 
   // ---- drawing ----
-  /* On paper no row is cut: one that does not fit begins the next page, below a copy of the axis. */
+  /* No row is split between two pages: a row that does not fit begins the next page, below a copy of the axis. */
   const place_on_paper = (y, row) => {
     const page = (LEFT + width + MARGIN) * PAPER, end = Math.ceil((y + 1) / page) * page;
     if (y + row.height <= end - AIR || row.height > page - AXIS - 2 * AIR) return y;

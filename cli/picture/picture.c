@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `bough picture`: reads a recording, and writes it in the form that the output's name has. The output appears only when
- * it is complete, with mode 0600 as the recording has, because both contain the same names and arguments.
+ * `bough picture`: reads a recording, and writes it in the format of the output's extension. The output appears only
+ * when it is complete. Its mode is 0600, as that of the recording: both contain the same names and arguments.
  */
 #include "picture.h"
 #include <errno.h>
@@ -25,7 +25,7 @@ struct wish {
     struct picture_options options;
 };
 
-/* ---- progress, on a terminal, if it takes long --------------------------------------------------------------------------------- */
+/* ---- progress, on a terminal, if it takes long ------------------------------------------------------------------- */
 
 static void progress(const char *doing, const char *file)
 {
@@ -38,7 +38,7 @@ static void progress(const char *doing, const char *file)
         fail("%s %s ...", doing, file);
 }
 
-/* ---- the output ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the output -------------------------------------------------------------------------------------------------- */
 
 static bool find_format(const char *output, enum format *format)
 {
@@ -53,7 +53,7 @@ static bool find_format(const char *output, enum format *format)
     return false;
 }
 
-/* A regular file is replaced, and a link itself; nothing else is. False: reported. */
+/* Only a regular file or a symbolic link is replaced; the link's target is not. False: reported. */
 static bool may_replace(const struct wish *w)
 {
     struct stat trace, output;
@@ -111,7 +111,7 @@ static int write_output(const struct trace *trace, const struct wish *w)
     return fail("cannot write %s: %s", w->output, strerror(error ? error : EIO));
 }
 
-/* ---- the command ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static bool parse_time(const char *text, int64_t *ns)
 {

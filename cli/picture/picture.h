@@ -44,7 +44,7 @@ struct picture_options {
 
 enum row_kind { ROW_OUTSIDE, ROW_PROCESS, ROW_BRANCH, ROW_THREAD, ROW_MORE };
 
-/* The things that a row of kind ROW_MORE stands for. */
+/* The threads and branches that a row of kind ROW_MORE stands for. */
 struct more {
     int processes, threads, branches, failures, interrupted;
     int parent;                                    /* node */
@@ -71,7 +71,7 @@ struct bar {
     int row, line;
     enum bar_kind kind;
     int of;    /* the event; the branch of BAR_SCOPE and BAR_BRANCH */
-    int count; /* of bars in this one */
+    int count; /* the number of bars that were merged into this one */
     bool is_open;
 };
 
@@ -110,7 +110,7 @@ struct node {
     enum row_kind kind;
     int index, parent, first, last, next; /* nodes */
     int depth, rank, weight;
-    int row; /* the row that shows it, or stands for it */
+    int row; /* the row that shows the node, or stands for it */
     int64_t begun, until;
     bool is_shown, has_threads, is_target;
 };
@@ -119,7 +119,7 @@ struct picture {
     const struct trace *trace;
     int64_t from, until; /* the window */
     int lanes;
-    bool is_page; /* it can be zoomed: finer bars are kept */
+    bool is_page; /* the picture can be zoomed, so finer bars are kept */
     struct node *nodes;
     int n_nodes, *order, n_order; /* in the order of the rows */
     struct row *rows;
@@ -146,19 +146,19 @@ bool picture_bars(struct picture *p);
 bool picture_incidents(struct picture *p);
 void picture_place(struct picture *p);
 
-/* Nodes of a trace's things. */
+/* The nodes of a recording's processes, threads and branches. */
 int node_of_root(const struct picture *p);
 int node_of_process(const struct picture *p, int process);
 int node_of_branch(const struct picture *p, int branch);
 int node_of_thread(const struct picture *p, int thread);
-/* The row that shows it or stands for it; NONE: none does. */
+/* The row that shows the thread or branch, or stands for it; NONE: there is no such row. */
 int row_of_thread(const struct picture *p, int thread);
 int row_of_branch(const struct picture *p, int branch);
 int row_of_process(const struct picture *p, int process);
 /* The row of an interrupt's target. */
 int row_of_target(const struct picture *p, const struct trace_event *e);
 
-/* An end as it is drawn: one that was not seen is that of the thread, process or recording. */
+/* An end as it is drawn: an end that was not recorded is that of the thread, process or recording. */
 int64_t end_of_event(const struct trace *t, const struct trace_event *e);
 int64_t end_of_process(const struct trace *t, int process);
 int64_t end_of_thread(const struct trace *t, int thread);
@@ -166,7 +166,7 @@ int64_t end_of_branch(const struct trace *t, int branch);
 int64_t clamped(const struct picture *p, int64_t at);
 /* The x of a time. */
 double picture_x(const struct picture *p, int64_t at);
-/* The time that some pixels take. */
+/* The length of time that a number of pixels stands for. */
 int64_t picture_span(const struct picture *p, double pixels);
 
 /* Writers. They return false if the output could not be written or memory is short; errno has the reason. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The drawing. Everything that depends on time has its time in `data-t` and `data-d`, in ns since the recording's
- * start, and what depends on a row has the row's number: the page's script computes their places again from these.
+ * The drawing. Each element whose place depends on time has its time in `data-t` and `data-d`, in ns since the
+ * recording's start; each element in a row has the row's number. The page's script computes the places from these.
  */
 #include "svg.h"
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include "label.h"
 #include "style.inc"
 
-/* ---- arrows ------------------------------------------------------------------------------------------------------------------ */
+/* ---- arrows ------------------------------------------------------------------------------------------------------ */
 
 /* Where an arrow leaves a row, from its top: the middle of its first line. */
 static int y_of_source(const struct row *row)
@@ -29,7 +29,7 @@ static int y_of_target(const struct picture *p, const struct arrow *a, bool is_f
     return is_from_above ? bottom - height_of_step(p->incidents[a->incident].steps[0].rung) : bottom;
 }
 
-/* Halos are under all arrows, so that none hides another's tip. */
+/* Halos are under all arrows, so that no halo hides an arrow's tip. */
 static void put_halo(FILE *out, const struct picture *p, const struct arrow *a)
 {
     const struct row *from = &p->rows[a->from], *to = &p->rows[a->to];
@@ -63,7 +63,7 @@ static void put_arrow(FILE *out, const struct picture *p, const struct arrow *a)
     fprintf(out, "<path class=\"tip\" d=\"M%.2f %.1fl-3.5 %sh7z\"/></g>\n", x, y2, is_down ? "-6" : "6");
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static void put_patterns(FILE *out)
 {

@@ -5,7 +5,7 @@
 #include "label.h"
 #include "svg.h"
 
-/* ---- the gutter ------------------------------------------------------------------------------------------------------------------ */
+/* ---- the gutter -------------------------------------------------------------------------------------------------- */
 
 static double indent_of(const struct row *row)
 {
@@ -128,9 +128,9 @@ void svg_name(FILE *out, const struct picture *p, const struct row *row)
     }
 }
 
-/* ---- incidents ------------------------------------------------------------------------------------------------------------------- */
+/* ---- incidents --------------------------------------------------------------------------------------------------- */
 
-/* The x before which an incident's texts have to end: the next one in its line. */
+/* The x before which an incident's texts have to end: that of the next incident in its line. */
 static double room_after(const struct picture *p, const struct row *row, int number)
 {
     for (int i = number + 1; i < row->first_incident + row->n_incidents; i++)
@@ -208,7 +208,7 @@ static void put_step(FILE *out, const struct picture *p, const struct incident *
     fputs("</g>", out);
 }
 
-/* A box with a step for each rung; behind it how it ended. */
+/* A box with a step for each rung; after the box, the incident's end. */
 static void put_incident(FILE *out, const struct picture *p, const struct row *row, int number)
 {
     const struct incident *i = &p->incidents[number];
@@ -244,7 +244,7 @@ void svg_incidents(FILE *out, const struct picture *p, const struct row *row)
         put_incident(out, p, row, i);
 }
 
-/* ---- marks ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- marks ------------------------------------------------------------------------------------------------------- */
 
 static void put_mark(FILE *out, const struct picture *p, const struct row *row, int number)
 {

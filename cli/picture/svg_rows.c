@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A row: its gutter's guides, the thread's or branch's life, its bars, and the sum of what is not drawn. */
+/* A row: its gutter's guides, the thread's or branch's life, its bars, and the sum of threads that are not drawn. */
 #include <inttypes.h>
 #include "label.h"
 #include "svg.h"
 
-/* ---- bars ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- bars -------------------------------------------------------------------------------------------------------- */
 
 static const char *const classes[] = {"call", "section", "gil", "scope", "branch"};
 
@@ -118,7 +118,7 @@ static void put_life(FILE *out, const struct picture *p, const struct row *row)
     fputs("</g>\n", out);
 }
 
-/* ---- threads that are not drawn --------------------------------------------------------------------------------------------------- */
+/* ---- threads that are not drawn ---------------------------------------------------------------------------------- */
 
 static void put_area(FILE *out, const char *class, const int32_t *columns, int most)
 {
@@ -182,7 +182,7 @@ static void put_more(FILE *out, const struct picture *p, const struct row *row)
     fputs("</text></g>\n", out);
 }
 
-/* ---- the row ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- the row ----------------------------------------------------------------------------------------------------- */
 
 static void put_guides(FILE *out, const struct row *row)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The scale of time, and the ends of things whose end was not seen. */
+/* The scale of time, and ends that were not recorded. */
 #include "picture.h"
 
 int64_t clamped(const struct picture *p, int64_t at)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Processes, threads and branches as one tree. A thread is under the branch whose child it is. A branch is under the
- * branch around it if both have the same owner, otherwise under its owner. So each lane is followed by what its thread
- * has opened.
+ * branch around it if both have the same owner, otherwise under its owner. So each lane is followed by the branches
+ * that its thread has opened.
  */
 #include <stdlib.h>
 #include "picture.h"
@@ -72,8 +72,8 @@ static void add_nodes(struct picture *p)
     *n = (struct node){.kind = ROW_OUTSIDE, .parent = TRACE_NONE};
 }
 
-/* A damaged recording may have a circle: the thing that closes it comes under the root. `depth` is the mark: 0 not
- * looked at, -1 on the way up, 1 leads to a root. */
+/* A damaged recording may have a circle: the node that closes it is moved under the root. `depth` marks a node: 0 not
+ * visited, -1 on the way up, 1 leads to a root. */
 static void break_circles(struct picture *p)
 {
     for (int i = 0; i < p->n_nodes; i++) {
@@ -90,7 +90,7 @@ static void break_circles(struct picture *p)
     }
 }
 
-/* ---- children, in the order of their start ------------------------------------------------------------------------- */
+/* ---- children, in the order of their start ----------------------------------------------------------------------- */
 
 static const struct picture *sorted;
 
