@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading the arena of another process: it is found, checked, and copied slot by slot.
+ * Reading the arena of another process: find it, check it, and copy it slot by slot.
  *
- * It is read by pread() and never mapped: if a file is truncated meanwhile, a call fails instead of the process.
- * Nothing that is read is trusted: indices, sizes and strings are checked here, links by the function that follows
- * them. The process need not cooperate: it may be hung or stopped.
+ * The arena is read with pread() and never mapped: if a file is truncated meanwhile, a call fails instead of this
+ * process. Nothing that is read is trusted: indices, sizes and strings are checked here, links by the function that
+ * follows them. The other process need not cooperate: it may be hung or stopped.
  */
 #ifndef CLI_ATTACH_H
 #define CLI_ATTACH_H
@@ -14,24 +14,24 @@
 enum attached {
     ATTACHED,
     NO_PROCESS,
-    NOT_BOUGH,     /* it has no arena */
-    HIDDEN,        /* it has a private one */
-    DENIED,        /* the caller may not read it */
-    OTHER_VERSION, /* its arena differs from the version that this command was built for */
-    BROKEN         /* it has the magic of an arena, but is inconsistent */
+    NOT_BOUGH,     /* the process has no arena */
+    HIDDEN,        /* the process has a private arena */
+    DENIED,        /* the caller may not read the arena */
+    OTHER_VERSION, /* the arena's version differs from the one that this command was built for */
+    BROKEN         /* the arena has the magic number, but is inconsistent */
 };
 
 struct arena {
     pid_t pid;     /* 0: a file, without a process */
     pid_t own_pid; /* the process's id in its PID namespace (pid_ns.h) */
-    bool apart;    /* it is in a nested PID namespace, and has other ids there */
+    bool apart;    /* the process is in a nested PID namespace, and has other ids there */
     int fd;
-    int64_t base; /* where the arena begins in it: 0, or its address in /proc/PID/mem */
+    int64_t base; /* where the arena begins in `fd`: 0, or its address in /proc/PID/mem */
     struct bo_header head;
     char why[256]; /* the error message: one sentence that says what to do */
 };
 
-/* On success the arena is to be detached; else `why` is filled in. */
+/* After success the caller detaches the arena; after a failure `why` is filled in. */
 enum attached attach_process(struct arena *a, pid_t pid);
 enum attached attach_file(struct arena *a, const char *path);
 void detach(struct arena *a);
@@ -45,9 +45,9 @@ bool arena_thread(const struct arena *a, uint32_t index, struct bo_thread *t);
 bool arena_branch(const struct arena *a, uint32_t index, struct bo_branch *b);
 /* Copy a pending record of the target of that generation. The reason is terminated. */
 bool arena_record(const struct arena *a, bool branch, uint32_t index, int kind, struct bo_record *r);
-/* The same in any state, to see the state of a post. */
+/* Copy a record in any state, to see the state of a post. */
 bool arena_any_record(const struct arena *a, bool branch, uint32_t index, int kind, struct bo_record *r);
-/* The next slot from `index` on that seems to be live; 0: there is none. */
+/* The first slot from `index` on that seems to be live; 0: there is none. */
 uint32_t arena_next(const struct arena *a, bool branch, uint32_t index);
 
 /* The process's clock: CLOCK_MONOTONIC without the times for which it was stopped; -1: a file has no present time. */

@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include "attach.h"
 
-/* Ask for it, and open it; NULL with `a->why` filled in. Waits for the answer, see mailbox.h. */
+/* Ask the process for its dump, wait for the answer (mailbox.h) and open the dump; NULL with `a->why` filled in. */
 FILE *dump_by_itself(struct arena *a);
-/* The lines of one thread, by its own id: its activity and its stack, with the names and the Python frames that were found. */
+/* Print the lines of one thread, by its id in the process's PID namespace: its activity and its stack, with the names
+ * and the Python frames that were found. */
 struct mixed;
 struct symbols;
 void dump_stack(FILE *in, pid_t own, struct symbols *names, struct mixed *python, FILE *out);

@@ -12,7 +12,7 @@ enum { JSON_DEPTH = 1024 };
 struct json {
     FILE *out;
     int depth;
-    bool filled[JSON_DEPTH]; /* it is not empty: a comma comes before the next value */
+    bool filled[JSON_DEPTH]; /* the object or array is not empty: a comma comes before its next value */
 };
 
 void json_begin(struct json *j, const char *key, char open); /* '{' or '[' */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ids across PID namespaces. A process in a container has other ids for itself and its threads than /proc here: its
- * arena contains its *own* ids; paths, signals and all output use the ids valid *here*. The kernel lists a thread's ids
- * from /proc's namespace down to the thread's namespace: the first is the id here, the last is its own.
+ * Ids across PID namespaces. A process in a container has other ids for itself and its threads than /proc here. Its
+ * arena contains the ids of its namespace, called `own`; paths, signals and all output use the ids of this namespace,
+ * called `here`. The kernel lists a thread's ids from /proc's namespace down to the thread's: `here` first, `own` last.
  */
 #ifndef CLI_PID_NS_H
 #define CLI_PID_NS_H
@@ -15,22 +15,22 @@ struct pid_pair {
     pid_t here, own;
 };
 
-/* The threads of a process, with their own ids. */
+/* The threads of a process, with the ids of both namespaces. */
 struct pid_map {
-    bool apart; /* it is in a nested namespace: its ids differ from those here */
+    bool apart; /* the process is in a nested namespace: its `own` ids differ from those `here` */
     size_t count;
-    struct pid_pair *thread; /* in order of their own ids */
+    struct pid_pair *thread; /* in order of `own` */
 };
 
-/* The process's own id. False: it has ended. */
+/* The process's id in its namespace. False: the process has ended. */
 bool pid_ns_own(pid_t pid, pid_t *own, bool *apart);
-/* Whether /proc has the ids of this process's namespace, which it needs to send signals. */
+/* Whether /proc has the ids of this process's namespace, which this process needs to send signals. */
 bool pid_ns_proc_is_ours(void);
 
 /* Read the present threads. False: out of memory. */
 bool pid_map_read(struct pid_map *m, pid_t pid, bool apart);
 void pid_map_free(struct pid_map *m);
-/* 0: it has no such thread. */
+/* The id `here` of the thread with the id `own`; 0: the process has no such thread. */
 pid_t pid_map_here(const struct pid_map *m, pid_t own);
 pid_t pid_map_own(const struct pid_map *m, pid_t here);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a program a Python program, and by which interpreter? */
+/* Whether a program is a Python program, and which interpreter runs it. */
 #ifndef CLI_PYTHON_H
 #define CLI_PYTHON_H
 
@@ -16,8 +16,8 @@ struct python {
     size_t arguments;
 };
 
-/* A program with its arguments, as they are typed: a script, a folder or an archive with a __main__.py, or an interpreter with a
- * script, -m or -c. False: it is no Python program, or an interpreter that asks for nothing to be run. */
+/* Parse a program with its arguments, as they are typed: a script, a folder or an archive with a __main__.py, or an
+ * interpreter with a script, -m or -c. False: it is no Python program, or an interpreter without anything to run. */
 bool find_python(struct python *p, char **argv);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names for the addresses of a dump: the function, and where its source is known the file and the line.
+ * Names for the addresses of a dump: the function, and the file and line if the source is known.
  *
  *      dump --symbols.c--> its modules and frames --fork--> resolver.c, confined --pipe--> names --> the output
  *
  * The dump, the files that it names and their debug information are another process's, or another user's. So libdw
  * reads them in a child that can open, send and execute nothing (confine.c): if it crashes or does not end, only names
- * are missing. A file on disk is used only if it has the build id of the loaded one. Names are kept, so that a second
- * dump of the same process costs nothing.
+ * are missing. A file on disk is used only if it has the build id of the loaded one. Names are kept, so that nothing is
+ * looked up again for the next dump of the same process.
  */
 #ifndef CLI_SYMBOLS_H
 #define CLI_SYMBOLS_H
@@ -24,21 +24,23 @@ struct symbols;
  * before /usr/lib/debug; NULL: none. NULL: out of memory. */
 struct symbols *symbols_new(pid_t pid, const char *folder);
 void symbols_free(struct symbols *s);
-/* Read one dump, from the file's position to the dump's end, and find the names; for at most `ms`. The position stays. */
+/* Read one dump, from the file's position to the dump's end, and find the names, for at most `ms`. The file's position
+ * does not change. */
 void symbols_read(struct symbols *s, FILE *dump, int ms);
 /* To be called for each line of a dump, in its order: whether the line is a frame that has a name, and which. */
 struct name;
 const struct name *symbols_find(struct symbols *s, const char *line);
-/* The same, printed: " in read at file.c:7"; nothing for other lines. */
+/* Print the name of that frame: " in read at file.c:7"; print nothing for other lines. */
 void symbols_put(struct symbols *s, FILE *out, const char *line);
-/* Why names are missing: one sentence for each reason, to be printed with put_text(). `n` counts from 0; false: there are no more. */
+/* Why names are missing: one sentence for each reason, to be printed with put_text(). `n` counts from 0; false: there
+ * are no more reasons. */
 bool symbols_note(struct symbols *s, unsigned n, char *text, size_t size);
 
-/* ---- between the command and its child ------------------------------------------------------------------------------ */
+/* ---- between the command and its child --------------------------------------------------------------------------- */
 
 enum { ID_TEXT = 65, NAME_TEXT = 400, PATH_TEXT = 1024 };
 
-/* The function and the place in its source; empty and 0: not known. */
+/* The function and its source line; empty and 0: not known. */
 struct name {
     int line;
     char function[NAME_TEXT], file[NAME_TEXT];
@@ -47,7 +49,7 @@ struct name {
 enum problem { NO_PROBLEM, NO_ID, ABSENT, REPLACED, UNREADABLE, FAILED, TOO_LONG, NO_READER };
 
 struct module {
-    char path[PATH_TEXT], id[ID_TEXT]; /* id: in hexadecimal; "": it has none */
+    char path[PATH_TEXT], id[ID_TEXT]; /* id: the build id in hexadecimal; "": the module has none */
     enum problem problem;
     bool present; /* in the dump that was read last */
 };
@@ -68,7 +70,7 @@ struct request {
     size_t frames;
 };
 
-/* An answer for each frame; or one with a problem, which stands for all frames of its module. The last one's module is
+/* An answer is for one frame, or it has a problem and is for all frames of its module. The last answer's module is
  * ALL_DONE. */
 enum { ALL_DONE = 1 << 30 };
 struct answer {
@@ -78,14 +80,14 @@ struct answer {
     struct name name;
 };
 
-/* resolver.c, in the child: write the answers to a descriptor. */
+/* resolver.c, in the child. Write the answers to a descriptor. */
 void resolve_frames(const struct request *r, int out);
 /* Whether this build has libdw. */
 extern const bool has_resolver;
 
-/* confine.c, in the child. Close all descriptors but `out`, which changes its number. */
+/* confine.c, in the child. Close all descriptors except `out`, which changes its number. */
 void confine_begin(int *out);
-/* The files are open: give up the right to do anything but read them and write answers. */
+/* When all files are open: give up every right except reading them and writing answers. */
 void confine_end(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text for people: text from other processes is made harmless, times have units, a terminal gets colour. */
+/* Text for people: control characters of other processes are escaped, times have units, a terminal gets colour. */
 #ifndef CLI_TEXT_H
 #define CLI_TEXT_H
 
@@ -7,10 +7,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Colour if it is a terminal and NO_COLOR is not set; lines drawn in UTF-8 if the locale has it. Before that:
- * neither. */
+/* Use colour if `out` is a terminal and NO_COLOR is not set, and UTF-8 for lines if the locale has it. Before this
+ * call, text has neither. */
 void choose_style(FILE *out);
-/* Only the characters, without colour: for text that a library draws. */
+/* Choose only the characters, without colour: for text that a library draws. */
 void choose_characters(void);
 /* Whether the environment allows colour. */
 bool is_colour_wanted(void);
@@ -21,7 +21,7 @@ const char *colour(enum colour c);
 enum drawing { STEM, FORK, CORNER };
 const char *drawing(enum drawing d);
 
-/* Print text from other processes, made harmless (base/plain.h): a name can't move the cursor. */
+/* Print text from other processes, escaped (base/plain.h): a name can't move the cursor. */
 void put_text(FILE *out, const char *text);
 /* "1.2 s", "3 min 4 s", "5 h 6 min", "7 d 8 h". */
 void put_time(FILE *out, int64_t ns);

@@ -7,8 +7,8 @@
  *                                branch -- its children, which are threads
  *
  * Each node has exactly one parent, whatever the arena contains: a node that is not connected, or would be its own
- * ancestor, becomes a child of the root and is marked as stray. That happens temporarily in a tree that changes.
- * Threads that only the kernel knows come last below the root.
+ * ancestor, becomes a child of the root and is marked as stray. Nodes are temporarily stray in a tree that changes.
+ * Threads that only the kernel lists come last below the root.
  */
 #ifndef CLI_VIEW_H
 #define CLI_VIEW_H
@@ -20,9 +20,9 @@
 struct node {
     struct node *parent, *first, *last, *next, *before;
     bool branch, stray, reached;
-    bool unknown; /* a thread that only the kernel knows: in `slot` are its own id and the kernel's name */
+    bool unknown; /* a thread that only the kernel lists: `slot` has the id in its namespace and the kernel's name */
     bool idle;    /* a thread of the library that waits for work */
-    pid_t tid;    /* of a thread: its id here (pid_ns.h); 0: it has ended, or that is not known */
+    pid_t tid;    /* of a thread: its id here (pid_ns.h); 0: the thread has ended, or its id is not known */
     uint32_t index;
     unsigned children; /* of a branch: threads */
     unsigned record_count;
@@ -48,8 +48,8 @@ struct view {
     struct node *root;
     unsigned threads, branches, records;
     struct pid_map ids;
-    struct node idle_workers;    /* instead of the single ones, if they are folded */
-    unsigned folded;             /* how many workers it stands for */
+    struct node idle_workers;    /* one node instead of the idle workers, if they are folded */
+    unsigned folded;             /* how many workers that node stands for */
     const struct stacks *python; /* the threads' Python stacks (python/stacks.h); NULL: not read */
 };
 
@@ -59,9 +59,10 @@ void view_free(struct view *v);
 /* Replace all workers that wait for work by one node, if there are several. */
 void view_fold_idle(struct view *v);
 
-/* Nanoseconds from `then` to now; -1 if that is not known. */
+/* Nanoseconds from `then` to now; -1: not known. */
 int64_t view_age(const struct view *v, int64_t then);
-/* Until a deadline: negative if it has passed; BO_FOREVER if there is none or that is not known. */
+/* The time left until a deadline: negative if it has passed; BO_FOREVER if there is no deadline, or `now` is not
+ * known. */
 int64_t view_left(const struct view *v, int64_t deadline);
 
 /* How long the process has had its arena; -1 if that is not known. */
@@ -75,13 +76,13 @@ uint32_t regions_of(const struct bo_thread *t);
 int clocked_region(const struct bo_thread *t);
 /* Whether the tree is of a live process, so that the kernel can be queried about its threads. */
 bool view_knows_threads(const struct view *v);
-/* The id here of one of the process's threads, by its own id; 0: there is none. */
+/* The id here of the process's thread with the id `own` (pid_ns.h); 0: there is no such thread. */
 pid_t view_tid(const struct view *v, pid_t own);
 
 /* Writing the two forms of the tree. */
 struct strings;
 void tree_as_text(FILE *out, const struct view *v, struct strings *strings);
-/* Its first line: the process, and how many of each there are. */
+/* The tree's first line: the process, and the numbers of threads, branches and incidents. */
 void tree_summary(FILE *out, const struct view *v);
 /* The lines of one node, without those below it. */
 void tree_node_as_text(FILE *out, const struct view *v, struct strings *strings, const struct node *n);
