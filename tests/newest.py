@@ -62,7 +62,7 @@ def no_network():
         return
     how = {"before": ["unshare", "--net"], "environment": {"NEWEST_MIRROR": "http://deb.debian.org/debian"}}
     yield from fails("is there a network, and is http://deb.debian.org/debian a mirror", "3.14", **how)
-    yield from fails("this failed, see build-newest/debootstrap.log", "3.14", **how)
+    yield from fails("failed, see build-newest/debootstrap.log", "3.14", **how)
 
 
 def copies():

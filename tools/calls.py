@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""calls.py: what is made from the table of calls, src/calls/calls.def.
+"""calls.py: generates files from the table of calls, src/calls/calls.def, and checks it.
 
     calls.py header OUT    include/bough/calls.h, which is checked in
     calls.py man FOLDER    bough_NAME.3 for each row
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "src/calls/calls.def"
 HEADER = ROOT / "include/bough/calls.h"
 RECIPES = ROOT / "tests/calls"
-REVISED = "November 23, 2026"  # of the words below, for the manual pages
+REVISED = "November 30, 2026"  # the date of the texts below, for the manual pages
 WIDTH = 120
 
 # ---- what POSIX requires ----------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ class Call:
 
 
 def arguments(text, start):
-    """The arguments of the macro call whose parenthesis opens at `start`, and where it ends."""
+    """The arguments of the macro call whose parenthesis opens at `start`, and the end of that call."""
     found, depth, at, begin = [], 0, start, start + 1
     while True:
         c = text[at]
@@ -216,7 +216,7 @@ HIDDEN = {"siginfo_t": "bough_siginfo", "idtype_t": "bough_idtype", "id_t": "bou
 
 
 def prototype(call):
-    """Laid out as .clang-format does."""
+    """The call's declaration, in the layout of .clang-format."""
     returns = call.returns if call.returns.endswith("*") else call.returns + " "
     head = f"BOUGH_API {returns}{call.ours}("
     lines, line = [], head
@@ -248,9 +248,9 @@ CONVENTION = {
     "NUMBER": ".Er ECANCELED\nis returned;\n.Va errno\nis not set.",
     "THRD": "C11 has no number for it:\n.Dv thrd_error\nis returned and\n.Va errno\nis set to\n.Er ECANCELED .",
     "THRD_SLEEP": "\\-2 is returned and\n.Va errno\nis set to\n.Er ECANCELED ;\n"
-                  "\\-1 still says that a signal ended the sleep.",
+                  "\\-1 still means that a signal ended the sleep.",
     "UNSLEPT": "the number of seconds that were not slept is returned and\n.Va errno\nis set to\n.Er ECANCELED .\n"
-               "Set\n.Va errno\nto 0 before the call if the two have to be told apart.",
+               "Set\n.Va errno\nto 0 before the call, to distinguish the two cases.",
     "EAI": ".Dv EAI_SYSTEM\nis returned and\n.Va errno\nis set to\n.Er ECANCELED .",
 }
 
@@ -273,20 +273,21 @@ def described(call):
                 "It is not an interruption point: it never fails with\n.Er ECANCELED ,\nnor with\n.Er EINTR .")
     return ("It is an interruptible call: it does what its namesake does, and ends when an interrupt is due for the\n"
             "calling thread, before it or while it blocks.\n"
-            "A thread that bough does not know yet is adopted by it.")
+            "It makes the calling thread known to bough, if it is not known yet.")
 
 
 def returned(call):
     same = f"The same as from\n.Xr {call.name} {section(call)} ."
-    return same if not call.is_point else f"{same}\nIf it was cut by an interrupt,\n{CONVENTION[call.fails]}"
+    return same if not call.is_point else f"{same}\nIf an interrupt ended it,\n{CONVENTION[call.fails]}"
 
 
 def errors(call):
     same = f"Those of\n.Xr {call.name} {section(call)}"
     if not call.is_point:
         return f"{same}\nexcept\n.Er EINTR ."
-    return (f"{same} ,\nand:\n.Bl -tag -width Er\n.It Bq Er ECANCELED\nAn interrupt is due, and nothing has happened.\n"
-            "It stays until it is cleared by\n.Xr bough_clear 3 ,\nor the thread ends.\n.El")
+    return (f"{same} ,\nand:\n.Bl -tag -width Er\n.It Bq Er ECANCELED\n"
+            "An interrupt is due, and the call had no effect.\n"
+            "The interrupt stays until it is cleared by\n.Xr bough_clear 3 ,\nor the thread ends.\n.El")
 
 
 def notes(call):
@@ -324,7 +325,7 @@ def page(call):
 
 def check_header(_):
     if not HEADER.exists() or HEADER.read_text() != make_header():
-        yield f"{HEADER.relative_to(ROOT)} is not what the table makes: run tools/calls.py header {HEADER}"
+        yield f"{HEADER.relative_to(ROOT)} differs from the table: run tools/calls.py header {HEADER}"
 
 
 def parameter_names(params):
@@ -332,7 +333,7 @@ def parameter_names(params):
 
 
 def check_rows(calls):
-    """What can be slipped into a row by copying another."""
+    """Finds mistakes that copying a row makes likely."""
     for call in calls:
         given = parameter_names(call.params)
         passed = [a for a in call.args if "..." not in call.params or a in given]
@@ -345,7 +346,7 @@ def check_rows(calls):
         if call.fails not in CUT:
             yield f"{call.name}: unknown convention {call.fails}"
         if not call.cut.endswith("."):
-            yield f"{call.name}: what a cut leaves is no sentence"
+            yield f"{call.name}: the text about an interrupted call is not a sentence"
     seen = [c.name for c in calls]
     yield from (f"{n} is in the table twice" for n in set(seen) if seen.count(n) > 1)
 
@@ -373,7 +374,7 @@ def check():
     _, calls = read_table()
     checks = (check_header, check_rows, check_recipes, check_posix)
     faults = [fault for one in checks for fault in one(calls)]
-    print("\n".join(faults) if faults else f"{len(calls)} calls, all in order")
+    print("\n".join(faults) if faults else f"{len(calls)} calls, no faults")
     return 1 if faults else 0
 
 

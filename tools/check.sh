@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# check.sh: what must hold before a release. One line a step; a failed step does not end the others.
+# check.sh: runs the checks of a release, and prints a line for each. The other checks run even if one fails.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# deb.sh: builds the Debian packages of the files that git knows, into build-deb/, and looks at what they are: by lintian, by what is in
-# them, and by programs that use them where they were unpacked.
+# deb.sh: builds the Debian packages into build-deb/, from the files that git does not ignore. Then it runs lintian,
+# checks the contents, and runs programs that use the unpacked packages.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 folder=$PWD/build-deb
@@ -15,7 +15,7 @@ die() {
     exit 1
 }
 
-# contains PACKAGE PATTERN...: each is the end of a path in it.
+# contains PACKAGE PATTERN...: checks that the package has a path that ends with each pattern.
 contains() {
     local package=$1 pattern list
     shift
@@ -25,7 +25,7 @@ contains() {
     done
 }
 
-[ "$version" = "$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)" ] || die "debian/changelog has version $version, meson.build another one"
+[ "$version" = "$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)" ] || die "debian/changelog has version $version, meson.build has another"
 rm -rf "$folder"
 mkdir -p "$source"
 git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -C "$source" -xf -
@@ -34,7 +34,7 @@ git ls-files -z --cached --others --exclude-standard | tar --null --files-from=-
     tail -n 60 "$folder/build.log"
     die "the build has failed: see build-deb/build.log"
 }
-lintian --fail-on error,warning "$folder"/*.changes || die "lintian has found something"
+lintian --fail-on error,warning "$folder"/*.changes || die "lintian reported errors or warnings"
 
 contains libbough0 'libbough\.so\.0' 'libbough\.so\.0\.1\.0'
 contains libbough-dev include/bough.h include/bough/branch.h libbough.a libbough.so pkgconfig/bough.pc boughConfig.cmake man3/bough_read.3.gz

@@ -38,7 +38,7 @@ apt() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 "$@" </dev/null
 }
 
-# Try with the lists at hand first; they may be absent or old.
+# The first attempt uses the present package lists, which may be missing or old.
 for attempt in 1 2 3; do
     if apt install -y --no-install-recommends $missing; then
         exit 0

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""embed.py OUT NAME=FILE...: the lines of text files as C strings, for an #include; for a script also the hash by which a page allows it."""
+"""
+embed.py OUT NAME=FILE...: writes the lines of text files as C strings, for an #include; for a script also the hash with
+which a page's policy allows it.
+"""
 import base64
 import hashlib
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ladder.py [--check]: draws docs/ladder.svg from the table in src/ladder/policy.c, or says whether it is as drawn."""
+"""ladder.py [--check]: draws docs/ladder.svg from the table in src/ladder/policy.c, or checks that it is current."""
 import re
 import sys
 from pathlib import Path
@@ -75,6 +75,6 @@ def draw():
 
 if sys.argv[1:] == ["--check"]:
     if not picture.exists() or picture.read_text() != draw():
-        sys.exit("docs/ladder.svg is not what src/ladder/policy.c says: run tools/ladder.py")
+        sys.exit("docs/ladder.svg differs from the table in src/ladder/policy.c: run tools/ladder.py")
 else:
     picture.write_text(draw())

@@ -8,7 +8,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-# Many tests wait more than they compute. A compiler's result serves each leg that compiles the same.
+# Many tests wait more than they compute. The compiler cache serves each leg that compiles the same code.
 export MESON_TESTTHREADS=${MESON_TESTTHREADS:-$(($(nproc) + 1))} CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 
 all="semantics calls sync resolve signals inspect misuse loss races ladder harness cpp"
@@ -46,16 +46,16 @@ leg() {
     echo "==== $name: $((SECONDS - start)) s"
 }
 
-# python_legs NAME MOST LOSS "SUITES": a leg for each interpreter, at most so many; of the versions in PYTHONS, if it is set.
+# python_legs NAME MOST LOSS "SUITES": a leg for each interpreter, at most MOST; of the versions in PYTHONS, if set.
 python_legs() {
     local version interpreter found help scale
     mapfile -t found < <(/usr/bin/env PATH="/usr/bin:$PATH" python3 tools/pythons.py ${PYTHONS:-})
     for line in "${found[@]:0:$2}"; do
         read -r version interpreter <<<"$line"
-        help=() # meson 1.0 asks distutils, which left in 3.12
+        help=() # meson 1.0 imports distutils, which Python 3.12 removed
         "$interpreter" -c 'import distutils' 2>/dev/null || help=(PYTHONPATH="$PWD/tools")
         scale=1
-        [[ $version != *d ]] || scale=3 # a debug build is that much slower
+        [[ $version != *d ]] || scale=3 # a debug build is about three times slower
         leg "$1-$version" "build-python-$version" $scale "$3" "$4" "${help[@]}" -- \
             python -Dwerror=true -Dpython="$interpreter"
     done
@@ -81,24 +81,24 @@ for name in "$@"; do
         leg "$name" "build-$name" 5 300 "semantics sync races interpose loss harness" -- --cross-file "tools/cross/$name.ini"
         ;;
     asan)
-        # Off: a plain longjmp() is detected by the addresses of frames, which are meaningless on a fake stack. Some
-        # tests handle SIGSEGV themselves, on a stack that they provide.
+                # No fake stacks: bough detects a plain longjmp() by the addresses of frames. No SIGSEGV handler and no
+        # alternate stack of the sanitizer: some tests install theirs.
         leg asan build-asan 4 5000 "$all interpose" \
             ASAN_OPTIONS=detect_stack_use_after_return=0:handle_segv=0:use_sigaltstack=0 \
             UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 -- \
             -Dhooks=true -Db_sanitize=address,undefined
         ;;
     tsan)
-        # Each process would sleep for a second at its end, and each test is one.
+        # atexit_sleep_ms: by default each process sleeps for a second at its end, and each test is a process.
         leg tsan build-tsan 10 2000 "$all interpose" TSAN_OPTIONS=halt_on_error=1:handle_segv=0:atexit_sleep_ms=0 -- \
             -Dhooks=true -Db_sanitize=thread
         ;;
-    clang) # valgrind, which some tests run, does not know all of its DWARF 5
+    clang) # DWARF 4, because valgrind, which some tests run, can't read all of clang's DWARF 5
         leg clang build-clang 1 5000 "$all interpose" CC=clang -- -Dhooks=true -Dc_args=-gdwarf-4
         ;;
     valgrind)
         wrap=(--wrap "valgrind --quiet --error-exitcode=99 --fair-sched=yes --suppressions=$PWD/tools/valgrind.supp")
-        leg valgrind build-hooks 10 100 valgrind -- -Dhooks=true # tests/meson.build says which
+        leg valgrind build-hooks 10 100 valgrind -- -Dhooks=true # tests/meson.build lists the tests
         wrap=()
         ;;
     cpython) python_legs cpython 9 1000 cpython ;; # all of them, with each interpreter that has them: takes long

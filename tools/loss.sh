@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# loss.sh [COUNT] [BUILD]: the loss tests with COUNT interrupts each (100000), out of BUILD (build), with what they
-# have counted, and what pthread_cancel() loses beside them. Only failures and counts: run by hand, or to cite.
+# loss.sh [COUNT] [BUILD]: runs the loss tests of the build folder BUILD (build) with COUNT interrupts each (100000).
+# Prints failures, the counted losses, and those of pthread_cancel() for comparison. To be run by hand.
 # `make check` runs the same tests at the same count as the leg `loss`.
 set -uo pipefail
 cd "$(dirname "$0")/.."

@@ -19,7 +19,7 @@ folder=build-newest
 root=$folder/root
 needed=5 # GB
 versions="3.13 3.14 3.15"
-within= # what is to be written before a path in the newer Debian, so that it can be found from outside
+within= # the prefix by which a path in the newer Debian can be found from outside
 
 die() {
     echo "newest.sh: $*" >&2
@@ -41,7 +41,7 @@ long() {
     done
     wait $! && return
     tail -n 20 "$log"
-    echo "newest.sh: $what: this failed, see $within$log" >&2
+    echo "newest.sh: $what: failed, see $within$log" >&2
     return 1
 }
 
@@ -67,11 +67,11 @@ outside() {
         die "this system allows no mount namespace, as a container often does not: run it where root may mount"
     mkdir -p $folder
     free=$(df --output=avail --block-size=1G $folder | tail -n 1)
-    [ -d $root ] || [ "$free" -ge $needed ] || die "there are $free GB free in $PWD/$folder: it takes $needed"
+    [ -d $root ] || [ "$free" -ge $needed ] || die "there are $free GB free in $PWD/$folder, $needed GB are needed"
     exec 9>$folder/lock
-    flock -n 9 || die "another one runs in $PWD/$folder"
-    # The kernel kills unshare if this shell is killed, the first process of the namespace if unshare is, and all others with that one.
-    # In the background, so that the shell obeys its signals at once; in there they have their defaults.
+    flock -n 9 || die "another newest.sh runs in $PWD/$folder"
+    # If this shell is killed, the kernel kills unshare, then the first process of the namespace, then all others in it.
+    # The command runs in the background, so that the shell's traps run at once; inside, signals have their defaults.
     trap 'kill -KILL $namespace 2>/dev/null' EXIT
     trap 'exit 130' INT TERM HUP
     env --default-signal=INT,QUIT,TERM,HUP,PIPE \
@@ -86,12 +86,12 @@ outside() {
 
 bootstrap() {
     local script=/usr/share/debootstrap/scripts/$suite
-    [ -f "$script" ] || script=${script%/*}/sid # one for all newer ones
+    [ -f "$script" ] || script=${script%/*}/sid # debootstrap's script for each newer release
     rm -rf $root $folder/new
     long "debootstrap $suite from $mirror" $folder/debootstrap.log \
         debootstrap --variant=minbase --include=ca-certificates "$suite" $folder/new "$mirror" "$script" ||
         die "no Debian $suite: is there a network, and is $mirror a mirror that has it? NEWEST_MIRROR names another one"
-    printf '#!/bin/sh\nexit 101\n' >$folder/new/usr/sbin/policy-rc.d # no service is started by an installation
+    printf '#!/bin/sh\nexit 101\n' >$folder/new/usr/sbin/policy-rc.d # installing a package starts no service
     chmod +x $folder/new/usr/sbin/policy-rc.d
     echo force-unsafe-io >$folder/new/etc/dpkg/dpkg.cfg.d/unsafe
     printf 'deb %s %s main\ndeb-src %s %s main\n' "$mirror" "$suite" "$mirror" "$suite" >$folder/new/etc/apt/sources.list
@@ -110,9 +110,8 @@ mounted() {
         cp /etc/resolv.conf $root/etc/resolv.conf
 }
 
-# Copies the files that git knows, as they are here, and untracked ones; the tests make a repository of them. A file that
-# differs from the last copy gets the present time, because its time here may be older than that of the build. Other
-# files keep their times.
+# Copies the files that git does not ignore; make_repository() tracks them. A file that differs from the last copy gets
+# the present time, because its time here may be older than that of the build. Other files keep their times.
 copied() {
     local source=$root/bough fresh=$root/bough-fresh file
     rm -rf $fresh
@@ -127,7 +126,7 @@ copied() {
     [ ! -d dist ] || cp -r dist $source/ # wheels to be tried
 }
 
-# Not chroot: a process whose root is not that of its mount namespace can't make namespaces, as a test does.
+# pivot_root, because a process in a chroot can't create user namespaces, which a test needs.
 in_namespace() {
     [ "$(cat $root/newest-suite 2>/dev/null)" = "$suite" ] || bootstrap
     mounted || die "could not mount in $root"
@@ -195,7 +194,7 @@ configured() (
     mv /opt/source/installed$free_threaded $free_threaded
 )
 
-# Debian builds none, so one is built of Debian's source: of the newest version whose source can be had.
+# Debian has no free-threaded interpreter, so this builds one from the newest of its Python sources that can be fetched.
 build_free_threaded() {
     local version
     [ -d $free_threaded/bin ] && return
@@ -204,25 +203,25 @@ build_free_threaded() {
     mkdir -p /opt/source
     for version in $(printf '%s\n' $versions | sort -rV); do
         (cd /opt/source && apt-get -qq source "python$version" >/newest-source.log 2>&1) && break
-        echo "free-threaded: the source of python$version can't be had: $(grep -m1 ^E: /newest-source.log)"
+        echo "free-threaded: the source of python$version can't be fetched: $(grep -m1 ^E: /newest-source.log)"
         version=
     done
     [ -n "$version" ] || {
-        skip free-threaded "Debian $suite has no package of such an interpreter, and its source can't be had"
+        skip free-threaded "Debian $suite has no package of such an interpreter, and its source can't be fetched"
         return
     }
-    long "building a free-threaded python$version, for Debian $suite has no package of one" /newest-free-threaded.log configured ||
+    long "building a free-threaded python$version, because Debian $suite has no package of it" /newest-free-threaded.log configured ||
         skip free-threaded "it could not be built"
     rm -rf /opt/source
 }
 
-# `bough tree`, which a test runs.
+# A test runs `bough tree`.
 build_command() {
     [ -f build/build.ninja ] || meson setup build -Dtests=false -Dexamples=false >/newest-command.log 2>&1
     long "building the command bough" /newest-command.log ninja -C build cli/bough
 }
 
-# The source distribution has what git knows.
+# The source distribution contains the tracked files.
 make_repository() {
     command -v git >/dev/null || return # before the first installation
     git config --global --replace-all safe.directory '*'
@@ -230,7 +229,7 @@ make_repository() {
     git add -A >/dev/null 2>&1
 }
 
-# The free-threaded one by its version's name.
+# Replaces t by the version of the free-threaded interpreter.
 named() {
     local name
     for name in "$@"; do

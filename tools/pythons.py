@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-pythons.py [VERSION...]: the interpreters that the Python package is tested with, a line each: VERSION PATH. All that are
-found, or those of these versions.
+pythons.py [VERSION...]: prints a line VERSION PATH for each interpreter that the Python package is tested with: all
+that are found, or those of these versions.
 
-Debian's, and one of each newer version that is found: on PATH, in the usual places, or in pyenv's folder. It must be
+It finds Debian's and one of each newer version: on PATH, in the usual places, or in pyenv's folder. It must be
 CPython and have its headers. An interpreter that does not run (a shim for a version that is not selected) is skipped. A
 debug build is a version with a d, a free-threaded one with a t.
 """
@@ -58,7 +58,7 @@ def facts(path):
 
 
 def usable():
-    """name -> path; the first of a version that is found is it."""
+    """name -> path, the first that is found of each version."""
     found = {}
     for path in dict.fromkeys(candidates()):
         fact = facts(path)

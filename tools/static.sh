@@ -10,12 +10,11 @@ cppcheck)
         --suppressions-list=tools/cppcheck.txt -D__GNUC__=12 -D_GNU_SOURCE -DBO_HOOKS=0 -Iinclude -Isrc -Icli $files
     ;;
 clang-tidy)
-    # A process for each file, and a build folder in which no file is compiled twice (the tests compile the command's):
-    # clang 14's va_list checker keeps names from one run to the next, and from the second on reports each va_list as
-    # uninitialised.
+    # clang 14's va_list checker keeps state from one file to the next, and then reports each va_list as uninitialised.
+    # So each file has a process, and the build folder compiles none twice (the tests compile the command's again).
     [ -f build-tidy/build.ninja ] || meson setup build-tidy -Dtests=false -Dexamples=false >/dev/null
-    ninja -C build-tidy src/inspect/syscalls.inc cli/style.inc cli/page.inc >/dev/null # generated, and included
+    ninja -C build-tidy src/inspect/syscalls.inc cli/style.inc cli/page.inc >/dev/null # sources include them
     printf '%s\n' $files | xargs -n 1 -P "$(nproc)" clang-tidy --quiet --warnings-as-errors='*' -p build-tidy
     ;;
-*) echo "static.sh: cppcheck or clang-tidy?" >&2 && exit 2 ;;
+*) echo "usage: static.sh cppcheck|clang-tidy" >&2 && exit 2 ;;
 esac

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""syscalls.py OUT COMPILER...: the names of the machine's system calls, by number, as the compiler's headers have them."""
+"""syscalls.py OUT COMPILER...: writes the names of the system calls, by number, from the compiler's headers."""
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-LIMIT = 1024  # what is numbered above is another machine's, or private
+LIMIT = 1024  # higher numbers belong to another machine, or are private
 
 
 def defined(compiler):
-    """Every macro that <sys/syscall.h> leaves behind."""
+    """Every macro that is defined after <sys/syscall.h>."""
     command = [*compiler, "-E", "-dM", "-x", "c", "-"]
     text = subprocess.run(command, input="#include <sys/syscall.h>\n", check=True, capture_output=True, text=True).stdout
     return dict(re.findall(r"^#define (\w+) (.+)$", text, re.M))
 
 
 def number(macros, text):
-    """A few are defined by another macro's name."""
+    """The value of a macro's text, which may be the name of another macro."""
     while text in macros:
         text = macros[text]
     return int(text, 0) if re.fullmatch(r"0x[0-9a-fA-F]+|\d+", text) else None

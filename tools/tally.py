@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-tally.py LEG=LOG...: counts the tests of meson's JSON logs, a table of the legs, and the sum as the last line.
+tally.py LEG=LOG...: counts the tests in meson's JSON logs, and prints a table of the legs with the sum at its end.
 
-Each subtest of a TAP program counts. A program that fails beyond its subtests (crash, time limit, a plan that
-was not kept) counts as one failure more, and so does a leg without a log: it was not built.
+Each subtest of a TAP program counts. A program that fails without a failed subtest (crash, time limit, a plan that
+was not kept) counts as one failure, and so does a leg without a log, which was not built.
 """
 import json
 import re
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 LINE = re.compile(r"^(not )?ok\b[^#]*(#\s*(SKIP|TODO)\b)?", re.I)
-DETAILS = 80  # lines of a failed program that are shown
+DETAILS = 80  # the number of lines of a failed program that are shown
 
 
 def count_program(entry):

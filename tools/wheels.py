@@ -5,8 +5,9 @@ wheels.py [VERSION...]: builds the source distribution and a wheel for each inte
 versions, into dist/; and checks them.
 
 Each wheel gets the tag of the oldest system that it runs on, manylinux_X_Y_MACHINE (PEP 600): X.Y is the newest version of glibc that one
-of its files needs, and it may need no library that such a system might not have. Then it is installed into an empty virtual
-environment, with no compiler in PATH, where a program uses it. The source distribution is built and installed in the same way.
+of its files needs, and a library that such a system may lack is an error. Then the wheel is installed into an empty
+virtual environment, without a compiler in PATH, where a program uses it. The source distribution is built and
+installed in the same way.
 
 wheels.py --try FILE...: only that, with the wheels that fit this interpreter: tools/newest.sh runs it in a newer Debian.
 """
@@ -26,7 +27,7 @@ PROGRAM = ROOT / "tools/wheels_program.py"
 sys.path.insert(0, str(BACKEND))
 sys.dont_write_bytecode = True
 
-# Those of glibc and of the compiler, which each system of the tag has.
+# The libraries of glibc and of the compiler, which each system of the tag has.
 ALLOWED = re.compile(r"lib(c|m|dl|rt|pthread|util|resolv|gcc_s)\.so\.\d+|ld-linux[\w-]*\.so\.\d+|ld64\.so\.\d+")
 
 
@@ -45,7 +46,7 @@ def run(*command, where=ROOT, **environment):
 
 
 def build(python, hook, source=ROOT / "python"):
-    """The name of what the backend has made, by this interpreter."""
+    """Runs the backend's hook with this interpreter. Returns the path of the built file."""
     script = f"import sys; sys.path.insert(0, {str(source / 'backend')!r}); import bough_backend; print(bough_backend.{hook}({str(DIST)!r}))"
     return DIST / run(python, "-c", script, where=source).split()[-1]
 
@@ -54,7 +55,7 @@ def build(python, hook, source=ROOT / "python"):
 
 
 def elf_files(wheel):
-    """(name, its ELF file), of all in the wheel."""
+    """(name, ELF file) of each ELF file in the wheel."""
     try:
         from elftools.elf.elffile import ELFFile
     except ImportError:
@@ -68,7 +69,7 @@ def elf_files(wheel):
 
 
 def needs(elf):
-    """(libraries, versions of symbols)."""
+    """The libraries and the versions of symbols that the file needs."""
     dynamic, versions = elf.get_section_by_name(".dynamic"), elf.get_section_by_name(".gnu.version_r")
     libraries = [tag.needed for tag in dynamic.iter_tags() if tag.entry.d_tag == "DT_NEEDED"]
     names = [aux.name for _, auxiliaries in versions.iter_versions() for aux in auxiliaries] if versions else []
@@ -76,7 +77,7 @@ def needs(elf):
 
 
 def glibc_of(wheel):
-    """The newest version that it needs."""
+    """The newest version of glibc that the wheel needs."""
     newest = (2, 17)
     for name, elf in elf_files(wheel):
         libraries, versions = needs(elf)
@@ -92,7 +93,7 @@ def glibc_of(wheel):
 
 
 def tagged(wheel):
-    """The wheel by its new name; the old one is gone."""
+    """Replaces the wheel by one with the tag of the oldest system that it runs on. Returns its path."""
     import bough_wheel
 
     plain = "linux_" + platform.machine()
@@ -117,7 +118,7 @@ def tagged(wheel):
 
 
 def try_out(python, package, path):
-    """`path`: of the tools; without a compiler for a wheel."""
+    """Installs the package and runs the program. `path` is added to PATH; for a wheel it has no compiler."""
     with tempfile.TemporaryDirectory() as folder:
         run(python, "-m", "venv", folder)
         environment = {"PATH": f"{folder}/bin{path}", "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONPATH": ""}

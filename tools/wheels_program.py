@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is run with a wheel that is installed: a server whose threads are stopped while they block, the command, the log."""
+"""Run with an installed wheel: a server whose threads are stopped while they block, the command, the log."""
 import logging
 import socket
 import subprocess

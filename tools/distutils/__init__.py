@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
-What meson 1.0 asks of distutils about an interpreter, for Python 3.12 and newer, which have no distutils.
+The part of distutils that meson 1.0 needs to examine an interpreter, for Python 3.12 and newer, which have none.
 
-tools/legs.sh puts it in the way of those interpreters while it sets up a build folder, and of no other.
+tools/legs.sh puts it into PYTHONPATH of those interpreters only, and only while it sets up a build folder.
 """
 import sys
 from types import ModuleType
 
 
 class Distribution:
-    """Asked for build_ext, and by that for the libraries that an extension is linked to: on Linux none."""
+    """Its command build_ext returns the libraries that an extension is linked to: on Linux none."""
 
     def get_command_obj(self, name):
         return self
@@ -34,4 +34,4 @@ def module(name, **contents):
 
 core = module("core", Distribution=Distribution, Extension=Extension)
 dist = module("dist", Distribution=Distribution)
-command = module("command", install=module("command.install", INSTALL_SCHEMES={}))  # so sysconfig is asked for the paths
+command = module("command", install=module("command.install", INSTALL_SCHEMES={}))  # so meson asks sysconfig

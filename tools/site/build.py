@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""build.py OUT PACKAGE: makes the documentation site in OUT/html, with the Python package that lies in the folder PACKAGE.
+"""build.py OUT PACKAGE: builds the documentation site in OUT/html, with the Python package in the folder PACKAGE.
 
 The sources are docs/*.md and docs/site/, the headers, the manual pages, the package's stub and docstrings. They are put
 together in OUT/source; a link to a file that is no page of the site leads to a page with that file. Warnings of Sphinx are
-errors, and so is a link that leads nowhere.
+errors, and so is a broken link.
 """
 import html.parser
 import json
@@ -51,7 +51,7 @@ class Site:
         self.package, self.written = package, set()
         self.pages = {ROOT / name: page for name, page in ELSEWHERE.items()}
         self.pages.update({p: p.stem for p in (ROOT / "docs").glob("*.md")})
-        self.files = []  # that are shown as they are, in the order in which they were met
+        self.files = []  # the files that are shown unchanged, in the order in which links to them were found
         text = (ROOT / "docs/semantics.md").read_text()
         self.rules = {int(n): slug(f"Rule {n}{rest}") for n, rest in re.findall(r"^#+ Rule (\d+)(.*)$", text, flags=re.M)}
 
@@ -59,7 +59,7 @@ class Site:
         self.write(self.source / f"{page}.md", text)
 
     def write(self, path, text):
-        """Only what has changed, so that Sphinx reads only that again."""
+        """Writes a file only if its content changes, so that Sphinx reads only changed files again."""
         self.written.add(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         data = text if isinstance(text, bytes) else text.encode()
@@ -74,7 +74,7 @@ class Site:
     # ---- links -----------------------------------------------------------------------------------------------------
 
     def page_of(self, path):
-        """The page of a file or folder of the repository; made, if it is none yet."""
+        """The page of a file or folder of the repository. The first link to a file adds its page."""
         if path in self.pages:
             return self.pages[path]
         page = f"source/{path.relative_to(ROOT).as_posix().removesuffix('.md')}"
@@ -98,9 +98,9 @@ class Site:
             file, _, anchor = place.partition("#")
             target = (origin.parent / file).resolve()
             if not target.exists() and origin.is_relative_to(ROOT / "docs/site"):
-                return match.group()  # a page that is made; Sphinx warns if it is not
+                return match.group()  # a generated page; Sphinx warns if it does not exist
             if not target.exists():
-                sys.exit(f"{origin.relative_to(ROOT)}: {place} leads nowhere")
+                sys.exit(f"{origin.relative_to(ROOT)}: {place} does not exist")
             if target.suffix == ".svg":
                 self.copy_drawing(target)
                 return f"[{words}]({up}_drawings/{target.name})"
@@ -111,7 +111,7 @@ class Site:
         return re.sub(r"(?<!!)\[((?:[^][]|\[[^]]*\])*)\]\(([^)\s]+)\)", link, text)
 
     def copy_drawing(self, path):
-        """The drawing, and one for each of the theme's two looks, which may differ from the system's."""
+        """Copies a drawing, and makes a light and a dark one, for readers whose look differs from the system's."""
         folder = self.source / "_drawings"
         if path.suffix != ".svg":
             self.write(folder / path.name, path.read_bytes())
@@ -135,18 +135,18 @@ class Site:
     def document(self, path, page):
         text = path.read_text()
         heads = re.findall(r"^# ", re.sub(FENCE, "", text), flags=re.M)
-        if len(heads) > 1:  # one title: from the second one on all move below it
+        if len(heads) > 1:  # a page has one title: all headings from the second title on move down a level
             second = [m.start() for m in re.finditer(r"^# ", text, flags=re.M)][1]
             text = text[:second] + outside_code(text[second:], lambda t: re.sub(r"^(#+) ", r"#\1 ", t, flags=re.M))
         self.put(page, outside_code(text, lambda part: self.links(part, path, page)))
 
     def sections_of_readme(self, titles):
-        """Sections of README.md whose headings begin so, for the page of measurements."""
+        """The sections of README.md whose headings begin with these titles, for the page of measurements."""
         path = ROOT / "README.md"
         parts = re.split(r"^(?=## )", path.read_text(), flags=re.M)
         found = [part for title in titles for part in parts if part.startswith(f"## {title}")]
         if len(found) != len(titles):
-            sys.exit(f"README.md has not all of the sections {titles}")
+            sys.exit(f"README.md lacks some of the sections {titles}")
         return "\n".join(self.links(part, path, "measurements") for part in found)
 
     def file(self, path):
@@ -187,7 +187,7 @@ class Site:
         docs = py_reference.docstrings(self.package)
         python = py_reference.Reference(docs, lambda number: f"../semantics.md#{self.rules[number]}")
         self.put("reference/python", python.page())
-        while self.files:  # a file that is shown may be a document with further links
+        while self.files:  # self.file() may add files, if this one is a document with links
             self.file(self.files.pop())
         self.remove_others()
 

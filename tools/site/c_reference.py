@@ -124,7 +124,7 @@ class Reference:
 
 
 def directive(name, signature, body):
-    """`signature` may go on with lines of options."""
+    """`signature` may have further lines, with options."""
     longest = max((len(m) for m in re.findall(r"^`{3,}", body, flags=re.M)), default=2)
     fence = "`" * max(longest + 1, 3)
     return f"{fence}{{{name}}} {signature}\n\n{body}\n{fence}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""figures.py [BENCH [DOCS]]: draws DOCS/bench.svg and DOCS/growth.svg from what `make bench` leaves in the folder BENCH."""
+"""figures.py [BENCH [DOCS]]: draws DOCS/bench.svg and DOCS/growth.svg from the files of `make bench` in BENCH."""
 import json
 import math
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDTH, LEFT, RIGHT = 700, 224, 628  # of the page and of a plot of rows; names are before it, numbers behind it
+WIDTH, LEFT, RIGHT = 700, 224, 628  # of the page, and of a plot: names on its left, numbers on its right
 ROW, HEAD = 19, 27
 
 # The colours, as in cli/picture/style.css, are those of Okabe and Ito. Each kind also has a shape or a dash.
@@ -61,7 +61,7 @@ def digits(value):
 
 
 def plain(value):
-    """As an axis has it."""
+    """A number as an axis shows it."""
     return f"{value:,g}"
 
 
@@ -158,7 +158,7 @@ class Drawing:
 
 
 def rows_axis(drawing, axis, top, bottom, form):
-    """The grid is behind the rows: it is drawn first. Ticks are numbered at both ends."""
+    """Draws the grid, before the rows, so that they cover it. Ticks are numbered at both ends."""
     for tick in axis.ticks:
         x = axis(tick)
         drawing.line(x, top, x, bottom, "one" if form is plain and tick == 1 else "grid")
@@ -197,7 +197,7 @@ def ratio_name(line):
 
 
 def verdict(line):
-    """A shape and a colour: faster, slower, or not to be told apart."""
+    """The shape and the colour of a ratio: faster, slower, or no clear difference."""
     if line["high"] < 1:
         return "circle", "c0"
     return ("triangle", "c1") if line["low"] > 1 else ("diamond", "cn")
@@ -244,7 +244,7 @@ def post_rows(lines, what):
 
 
 def draw_limits(drawing, axis, top, rows):
-    """Behind the rows of a group."""
+    """Draws the limits of a group, before its rows, so that they cover them."""
     bottom = top + ROW * len(rows)
     for name, median, _, _ in rows:
         x = axis(median)
@@ -288,7 +288,7 @@ def draw_bench(data):
 
 # ---- growth ----------------------------------------------------------------------------------------------------------
 
-CURVES = {  # name: shape, colour, whether pthreads alone, the words at the curve's end
+CURVES = {  # name: shape, colour, whether it measures pthreads alone, the label at the curve's end
     "start": ("circle", "c0", False, "start"),
     "bare_start": ("circle", "c0", True, "start, bare pthreads"),
     "interrupt": ("square", "c1", False, "interrupt and join"),
@@ -307,7 +307,7 @@ def points(work):
 
 
 def apart(places, distance):
-    """The same places, moved as little as it takes so that all are so far apart."""
+    """The places, moved apart as little as possible so that all are at least `distance` apart."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     for before, after in zip(order, order[1:]):
@@ -344,7 +344,7 @@ def draw_panel(drawing, works, title, height, form, up_base, steps):
         drawing.line(PLOT_LEFT, up(tick), PLOT_RIGHT, up(tick), "grid")
         drawing.text(PLOT_LEFT - 8, up(tick) + 4, form(tick), "note end")
     last = math.inf
-    for size in reversed(sizes):  # the last one is the machine's limit, which may be close to the one before
+    for size in reversed(sizes):  # the last size is the machine's limit, which may be close to the size before it
         drawing.line(across(size), top, across(size), bottom, "grid")
         if last - across(size) > 44:
             last = across(size)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""headers.py: the public headers as data, from which the site's C reference is made and the manual pages are checked.
+"""headers.py: reads the public headers as data, which the site's C reference and the check of the manual pages use.
 
 An entry is one comment with the declarations that follow it without an empty line. A declaration without a comment
-above it has one behind it.
+above it has one at the end of its line.
 """
 import re
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ HEADERS = ["bough.h", *(f"bough/{n}.h" for n in re.findall(r"^#include <bough/(\
 class Declaration:
     kind: str  # function, macro, type, struct, enum
     name: str
-    text: str  # as it stands in the header, without attributes
-    note: str = ""  # the comment behind it
+    text: str  # the text of the header, without attributes
+    note: str = ""  # the comment at the end of its line
     values: list = field(default_factory=list)  # of an enum: (name, comment)
 
 
@@ -44,7 +44,7 @@ class Header:
 
 
 def as_c_sees_it(text):
-    """Without C++, the guard and #include: of each condition, the branch for a C compiler with the GNU C library."""
+    """The text as a C compiler with GNU extensions sees it: without C++, the guard and #include."""
     out, stack = [], []
     for line in re.sub(r"\\\n", "\\\\\x00", text).split("\n"):
         match = re.match(r"\s*#\s*(if\w*|elif|else|endif)\b(.*)", line)
@@ -63,7 +63,7 @@ def as_c_sees_it(text):
 
 
 def comment(text):
-    """A comment's text without its marks, the first line's indentation as the others'."""
+    """A comment's text without its marks; the first line is indented like the others."""
     inner = text[2:-2] if text.startswith("/*") else text[2:]
     lines = [re.sub(r"^\s*\* ?", "", line) if number else line.strip() for number, line in enumerate(inner.split("\n"))]
     return "\n".join(line.rstrip() for line in lines).strip("\n")
@@ -95,7 +95,7 @@ def pieces(text):
 
 
 def end_of(text, at):
-    """Where the declaration at `at` ends: behind a semicolon or a function's body."""
+    """The end of the declaration at `at`: after a semicolon or a function's body."""
     depth, start, parenthesis = 0, at, False
     while at < len(text):
         if text.startswith("/*", at):
@@ -155,7 +155,7 @@ TAG = re.compile(r"\s*\[((?:point|signal|owner|rules?\s[\d,\sandto]+)[^]]*)\]")
 
 
 def tags_of(words):
-    """A comment without the tags at its end, and those."""
+    """A comment without the tags at its end, and these tags."""
     found = []
     while match := re.search(TAG.pattern + r"\s*$", words):
         found.insert(0, " ".join(match.group(1).split()))
@@ -165,7 +165,7 @@ def tags_of(words):
 
 def read(name):
     entries, section, intro, open_entry, last = [], "", None, None, None
-    pending, fresh = None, False  # a comment that waits for its declaration; whether a line has ended since the last one
+    pending, fresh = None, False  # a comment that waits for its declaration; a line has ended since the declaration
     for kind, text in pieces(as_c_sees_it((FOLDER / name).read_text())):
         if kind == "comment":
             words = comment(text)

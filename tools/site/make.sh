@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# make.sh: builds the documentation site in build-docs/html. Docstrings are those of Debian's interpreter's package.
+# make.sh: builds the documentation site in build-docs/html. Docstrings are of the package for Debian's interpreter.
 set -eu
 cd "$(dirname "$0")/../.."
 version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The manual pages as pages of the site: mandoc's HTML, with links that lead to where the site has them."""
+"""Makes pages of the site from the manual pages: mandoc's HTML, with links between the site's pages."""
 import re
 import subprocess
 import sys
@@ -30,7 +30,7 @@ class Manual:
             self.page_of.update({(name, page[-1]): page for name in names_of(text)})
 
     def of(self, name):
-        """The section 3 page that describes a function, without its section; or None."""
+        """The name of the section 3 page that describes a function, without the section; None if there is none."""
         page = self.page_of.get((name, "3"))
         return page and page.removesuffix(".3")
 

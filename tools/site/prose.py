@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Plain text as it stands in a header's comment or a docstring, made into Markdown."""
+"""Makes Markdown of the plain text in a header's comment or a docstring."""
 import re
 
-# What looks like code in a sentence: calls, macros, error numbers, dotted and keyword names.
+# The parts of a sentence that look like code: calls, macros, error numbers, dotted and keyword names.
 CODE = re.compile(
     r"`[^`]+`"
     r"|\b(?:struct|enum|union) bough_\w+"
@@ -19,12 +19,12 @@ CODE = re.compile(
 
 
 def escape(text):
-    text = text.replace("[point]", "\0interruption point\0")  # as the reference spells that tag
+    text = text.replace("[point]", "\0interruption point\0")  # the reference spells that tag in full
     return re.sub(r"([*_`\[\]<|$#\\])", r"\\\1", text).replace("\0", "*")
 
 
 def inline(text, refer):
-    """One paragraph. `refer` makes a link of what has a place on the site, or returns None."""
+    """Makes one paragraph. `refer` makes a link of a name that is on the site, and returns None for another."""
     out, at = [], 0
     for match in CODE.finditer(text):
         word = match.group()
@@ -51,7 +51,7 @@ def blocks(text):
 
 
 def rows_of(lines):
-    """The rows of an aligned list of names, or None: `name   text`, its further lines below the text."""
+    """The rows of an aligned list of names, or None: `name   text`, with further lines aligned to the text."""
     rows, column = [], None
     for line in lines:
         line = re.sub(r"(?<=\S) {2,}(<bough/\w+\.h>)$", r" (\1)", line)
@@ -68,7 +68,7 @@ def rows_of(lines):
 
 
 def as_list(lines, refer):
-    """A list of errors and the like, or of names; None if it is neither."""
+    """The aligned list of errors or names in these lines; None if they have no such list."""
     base = min(map(indent_of, lines))
     rows = rows_of([line[base:] for line in lines])
     if not rows:
@@ -77,7 +77,7 @@ def as_list(lines, refer):
 
 
 def as_table(lines, refer):
-    """A table of three columns and more, whose first line has their titles; None if it is none."""
+    """The table in these lines: at least three columns, with titles in the first line. None if there is no table."""
     base = min(map(indent_of, lines))
     lines = [line[base:] for line in lines]
     starts = [m.start() for m in re.finditer(r"(?:(?<= {2})|^)\S", lines[0])]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Python reference: signatures from the stub, words from docstrings, and from the comments behind the stub's lines."""
+"""The Python reference: signatures from the stub, descriptions from docstrings and the stub's comments."""
 import ast
 import inspect
 import json
@@ -45,7 +45,7 @@ json.dump(found, sys.stdout)
 
 
 def docstrings(folder, interpreter=sys.executable):
-    """name -> its docstring, of the package that lies in this folder"""
+    """name -> its docstring, of the package in this folder"""
     run = subprocess.run([interpreter, "-c", ASK], env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
                          capture_output=True, text=True, check=True)
     return json.loads(run.stdout)
@@ -69,7 +69,7 @@ class Reference:
         return text.replace("Any", "Any")
 
     def comment(self, node):
-        """The comment behind a line of the stub, type checkers' apart."""
+        """The comment at the end of a line of the stub; one for a type checker does not count."""
         match = re.search(r"#\s*(?!type:)(.*)$", self.lines[node.end_lineno - 1])
         return match.group(1) if match and "type: ignore" not in match.group(1) else ""
 
@@ -157,7 +157,7 @@ class Reference:
 
 
 def names_of(node):
-    """The names that a statement of the stub gives."""
+    """The names that a statement of the stub defines."""
     if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         return [node.name]
     if isinstance(node, ast.AnnAssign):

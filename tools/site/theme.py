@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Debian's furo lacks three things that its bundler makes: one script of two modules, the rules of normalize.css, and the dark
-look where the system asks for it. They are put into what was built. Another furo has them and is left alone."""
+look where the system asks for it. This adds them to the built site. Another furo has them, and is not changed."""
 import re
 from pathlib import Path
 
