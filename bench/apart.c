@@ -31,8 +31,8 @@ static FILE *start_self(const char *what, const char *first, const char *second,
     return NULL;
 }
 
-/* Returns whether it writes anything within so many seconds; otherwise it is killed. */
-static int speaks(FILE *said, pid_t child, double seconds)
+/* Returns whether the child writes anything within so many seconds; otherwise kills it. */
+static int has_output(FILE *said, pid_t child, double seconds)
 {
     struct pollfd wait = {.fd = fileno(said), .events = POLLIN};
     if (poll(&wait, 1, (int)(seconds * 1000)) == 1)
@@ -49,7 +49,7 @@ static void reap(pid_t child)
 
 /* ---- a group on one processor ----------------------------------------------------------------- */
 
-/* The child's side. All numbers: "median ENTRY NS", one for each round, and "sample ENTRY NS". */
+/* The child's side. Prints all numbers: "median ENTRY NS" for each round, and "sample ENTRY NS". */
 void one_main(enum bench_group group, double seconds)
 {
     cpu_set_t set, one;
@@ -79,7 +79,7 @@ void run_on_one(enum bench_group group, double seconds)
     double ns;
     snprintf(text, sizeof text, "%.3f", seconds);
     FILE *said = start_self("--one", groups[group].name, text, &child);
-    if (said && speaks(said, child, seconds + 2 * PATIENCE_S))
+    if (said && has_output(said, child, seconds + 2 * PATIENCE_S))
         for (; fgets(line, sizeof line, said); got++)
             if (sscanf(line, "%15s %zu %lf", what, &i, &ns) == 3 && i < entry_count)
                 series_add(*what == 'm' ? &entries[i].median : &entries[i].all, ns);
@@ -94,7 +94,7 @@ void run_on_one(enum bench_group group, double seconds)
 
 /* ---- crowds ------------------------------------------------------------------------------------ */
 
-/* The child's side: one measurement, one line. */
+/* The child's side. Prints one line with one measurement. */
 void crowd_main(const char *name, size_t n)
 {
     struct entry *entry = find_entry(BENCH_CROWD, name);
@@ -108,7 +108,7 @@ void crowd_main(const char *name, size_t n)
     _exit(0);
 }
 
-/* Runs it; its line in `line`. Returns NULL, or why there is none. */
+/* Runs such a process and stores its line in `line`. Returns NULL, or why there is none. */
 static const char *crowd_process(const char *name, size_t n, char *line, int size)
 {
     char number[32];
@@ -118,7 +118,7 @@ static const char *crowd_process(const char *name, size_t n, char *line, int siz
     if (!said)
         return "no process";
     const char *fault = NULL;
-    if (!speaks(said, child, PATIENCE_S))
+    if (!has_output(said, child, PATIENCE_S))
         fault = "did not end in a minute";
     else if (!fgets(line, size, said))
         fault = "its process failed";
@@ -138,7 +138,7 @@ static void crowd_once(struct entry *entry, size_t s)
         return;
     entry->crowd[s].absent = crowd_process(entry->contender->name, crowd_sizes[s], line, sizeof line);
     if (!entry->crowd[s].absent && sscanf(line, "%lf %lf %lf %lf", &time, &rss, &tables, &stacks) != 4)
-        entry->crowd[s].absent = "its process said something else";
+        entry->crowd[s].absent = "its process printed no measurement";
     if (entry->crowd[s].absent) {
         fprintf(stderr, "skipped: %s, %zu threads: %s\n", entry->contender->name, crowd_sizes[s],
                 entry->crowd[s].absent);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs all contenders in turn, and compares. How and why: bench.h. */
+/* Runs all contenders in turn, and compares. bench.h explains the method. */
 #include "frame.h"
 
 #include <stdlib.h>

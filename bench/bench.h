@@ -7,11 +7,11 @@
  *
  * contender   One way to do one thing: "check" by bough_check(), "check" by pthread_testcancel(). It is
  *             one `struct contender`; the contenders of one library share a file, peers/NAME.
- * batch       A contender runs for a short time (1 to 5 ms) and records what it took.
- * round       One batch of each contender of a group, A B C, and the next round C B A, beginning one
- *             further on. A disturbance of the machine then hits neighbours alike.
- * ratio       Of two contenders, in one round. Reported are the median and the quartiles of all rounds'
- *             ratios, never a ratio of two times that were taken far from each other.
+ * batch       A contender runs for a short time (1 to 5 ms) and records its duration.
+ * round       One batch of each contender of a group, in the order A B C, later C B A; each round starts with
+ *             the next contender. A disturbance of the machine then affects neighbours equally.
+ * ratio       The ratio of two contenders in one round. The table has the median and the quartiles of all
+ *             rounds' ratios, never a ratio of two times that were taken far from each other.
  *
  * On a busy machine the times vary, the ratios hardly do. If the median is too uncertain to decide whether the target
  * is met, the table marks the line (~): it needs a quieter machine or more rounds.
@@ -38,13 +38,13 @@ extern "C" {
 
 enum bench_group {
     BENCH_CHECK,    /* ask once, in a loop */
-    BENCH_DENSE,    /* ask sixteen times for each turn of the loop: shows what the loop's own cost hides */
+    BENCH_DENSE,    /* ask sixteen times in each turn of the loop: shows a difference that the cost of a loop hides */
     BENCH_READ,     /* read one byte of /dev/zero */
     BENCH_FOREIGN,  /* the same by a library that does not use bough */
     BENCH_RECORDED, /* the same while a recording is on */
     BENCH_POST,     /* from the post to the end of the join, of a thread that blocks */
     BENCH_SPAWN,    /* start a thread that does nothing, and join it */
-    BENCH_POST_ONE, /* POST and SPAWN once more, by the same contenders, where all threads share one processor */
+    BENCH_POST_ONE, /* POST and SPAWN again, by the same contenders, where all threads share one processor */
     BENCH_SPAWN_ONE,
     BENCH_POST_BUSY, /* POST while another thread of the process computes; while one computes on each processor */
     BENCH_POST_FULL,
@@ -53,8 +53,8 @@ enum bench_group {
 };
 
 struct batch {
-    size_t n;       /* how many operations, or threads of a crowd */
-    double *sample; /* what was recorded: ns for each operation */
+    size_t n;       /* the number of operations, or of threads of a crowd */
+    double *sample; /* the recorded times: ns for each operation */
     size_t count, room;
     double rss, tables, stacks; /* a crowd's memory, in bytes a thread: resident, page tables, kernel stacks */
 };
@@ -88,21 +88,21 @@ void bench_record(struct batch *batch, int64_t ns, size_t operations);
 /* Stop the whole bench with a message: a contender failed to do what it is measured for. */
 void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* A descriptor of /dev/zero, one byte of which is what the READ group reads. */
+/* A descriptor of /dev/zero. The READ group reads one byte of it. */
 int bench_zero(void);
 
-/* The read end of a pipe that stays empty: what blocked threads block on. */
+/* The read end of a pipe that stays empty. Threads block on it. */
 int bench_empty(void);
-/* Close its write end: wakes all who poll it. */
+/* Close the pipe's write end, which wakes all threads that poll the read end. */
 void bench_empty_close(void);
 
-/* For the thread that is going to be stopped: "I am about to block". */
+/* For the thread that is going to be stopped: announce that it is about to block. */
 void bench_blocking(void);
-/* For its stopper: wait until it has blocked, and a moment more, so that all contenders wake a processor that
- * has been idle for equally long. Forgets the announcement. */
+/* For the thread that stops it: wait until it has blocked, and a moment more, so that all contenders wake a processor
+ * that has been idle for equally long. Resets the announcement. */
 void bench_await_blocked(void);
 
-/* For a crowd: take the memory before the first thread; wait until n threads block and take it again. */
+/* For a crowd: measure memory before the first thread; wait until n threads block, and measure it again. */
 void bench_crowd_begin(void);
 void bench_crowd_arrive(void);
 void bench_crowd_await(size_t n);
@@ -110,8 +110,8 @@ void bench_crowd_blocked(struct batch *batch);
 /* The machine can't do this size. Ends the crowd's process. */
 void bench_crowd_skip(const char *reason) __attribute__((noreturn));
 
-/* Memory is read again after it. Without it a compiler moves loads out of the loop, and a contender that tests only
- * once for a million iterations seems fast. All contenders use it. */
+/* Makes the compiler read memory again. Without it a compiler moves loads out of the loop, and a contender that tests
+ * only once for a million iterations seems fast. All contenders use it. */
 #define bench_barrier() __asm__ volatile("" ::: "memory")
 
 #define BENCH_16(statement) \

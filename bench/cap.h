@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How many threads there can be. */
+/* The number of threads that this machine can have. */
 #ifndef BENCH_CAP_H
 #define BENCH_CAP_H
 

@@ -49,8 +49,8 @@ static struct series p99_by_block(const struct series *all)
     return p99;
 }
 
-/* The power of the number of threads by which the time grows between the smallest and the largest crowd: 1 is linear.
- * One for each round. */
+/* For each round, the power of the number of threads by which the time grows between the smallest and the largest
+ * crowd: 1 is linear. */
 static struct series growth(const struct entry *entry)
 {
     struct series powers = {0};
@@ -100,7 +100,7 @@ void compare_line(const struct line *line)
     }
     struct result *result = result_new(line);
     if (!a || !b) {
-        result->absent = a ? "its library was not found when this was built" : "bough is not in this build";
+        result->absent = a ? "its library was not found when the bench was built" : "bough is not in this build";
         return;
     }
     result->absent = a->absent ? a->absent : b->absent;

@@ -102,7 +102,7 @@ static const struct {
     void (*call)(int fd);
 } calls[] = {
     {"bare call", call_bare},
-    {"one function more around it", call_deeper},
+    {"one more function around it", call_deeper},
     {"two functions more", call_deepest},
     {"one locked operation", call_locked_once},
     {"two locked operations", call_locked_twice},
@@ -182,7 +182,7 @@ static const struct {
 };
 #define POSTS (sizeof posts / sizeof *posts)
 
-/* What runs meanwhile. */
+/* The threads and processes that run during a measurement. */
 static int stop, blocked_pipe[2];
 
 static void *block(void *unused)
@@ -201,7 +201,7 @@ static void *compute(void *unused)
     return unused;
 }
 
-/* Calls in a loop, announced in both ways: the poster meets its line on another processor. */
+/* Calls in a loop, announced in both ways, so that the poster finds the word's line on another processor. */
 static void *call_on(void *unused)
 {
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
@@ -219,7 +219,7 @@ static pid_t fencing_process(void)
         bench_die("fork: %s", strerror(errno)); /* kill(-1) would signal every process */
     if (child > 0)
         return child;
-    /* The child ends with its parent, however that ends. */
+    /* The child ends with its parent, even if the parent is killed. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pthread_t thread;
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0 ||
@@ -305,7 +305,7 @@ int main(int argc, char **argv)
     facts_print(&facts, stdout);
     putchar('\n');
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0) {
-        printf("membarrier can't be had here (%s): nothing to compare\n", strerror(errno));
+        printf("membarrier() is not available (%s): nothing to compare\n", strerror(errno));
         return 0;
     }
     fflush(stdout);

@@ -19,7 +19,7 @@
 
 enum measure { MEDIAN, P99, ADDED, TIME, MEMORY, LINEAR }; /* ADDED: ns more; the last three are of crowds */
 
-/* One line of the table: the ratio (ADDED: the difference) of two contenders of a group. No target: for the record. */
+/* One line of the table: the ratio (ADDED: the difference) of two contenders of a group. A target is optional. */
 struct line {
     enum bench_group group;
     const char *what;
@@ -34,7 +34,7 @@ extern const size_t line_count;
 
 enum { MAX_ENTRIES = 80, MAX_SIZES = 4 };
 
-/* A contender in a group, and what it took. */
+/* A contender in a group, and its results. */
 struct entry {
     const struct contender *contender;
     enum bench_group group;
@@ -57,8 +57,8 @@ struct entry *find_entry(enum bench_group group, const char *name);
 /* ---- rounds.c --------------------------------------------------------------------------------- */
 
 /* How a group is run. A batch lasts about `batch_ns`, or has `fixed` operations; `share` is the group's part of the
- * time there is; `one` runs what `group` has on one processor, in a separate process; `computing` is the number of
- * threads that compute meanwhile, or ON_EACH processor one. */
+ * time there is; `one` runs the contenders of `group` on one processor, in a separate process; `computing` is the
+ * number of threads that compute meanwhile, or ON_EACH processor one. */
 struct manner {
     const char *name;
     double batch_ns;

@@ -5,8 +5,8 @@
  *
  *     start        one child after the other, until it runs
  *     interrupt    of a branch with n blocked children, until the last one is joined
- *     nested       the same, of the first of n branches that lie in each other, with a thread in each
- *     incidents    each of n threads is interrupted and does not heed it: what the ticker works until all are overdue
+ *     nested       the same, of the outermost of n nested branches, with a thread in each
+ *     incidents    each of n threads ignores an interrupt: the ticker's work until all incidents are overdue
  *     memory       of n blocked children: resident memory and page tables
  *     bare_...     the same by pthreads alone, which are stopped by closing the pipe that all of them poll: the kernel's
  *                  and the C library's part
@@ -45,7 +45,7 @@ static void say(int64_t ns)
     say_each((double)ns / (double)count);
 }
 
-/* ECANCELED, or 0 if the end of the pipe has woken it. */
+/* Returns ECANCELED, or 0 if the end of the pipe has woken it. */
 static int blocks(void *unused)
 {
     struct pollfd wait = {.fd = bench_empty(), .events = POLLIN};
@@ -70,7 +70,7 @@ static bough_thread *added(bough_branch *b, bough_fn *fn, const struct bough_chi
     return t;
 }
 
-/* Returns the memory of each, in bytes. */
+/* Returns the memory for each thread, in bytes. */
 static double all_blocked(void)
 {
     struct batch batch = {.n = count};
@@ -244,7 +244,7 @@ static const struct work {
     {"bare_start", "the same, bare pthreads", bare_start, 0},
     {"interrupt", "interrupt and join, side by side", interrupt, 0},
     {"bare_stop", "bare pthreads: wake by a pipe's end, join", bare_stop, 0},
-    {"nested", "interrupt and join, in each other", nested, 0},
+    {"nested", "interrupt and join, nested", nested, 0},
     {"incidents", "overdue, the ticker's work", incidents, 0},
     {"memory", "memory, blocked", memory, 1},
     {"bare_memory", "the same, bare pthreads", bare_memory, 1},
@@ -263,7 +263,7 @@ static void run_here(const char *name, const char *number)
 
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
-/* NAN, with its output, if that is no number. */
+/* Returns NAN, with the process's output in `line`, if the output is no number. */
 static double measure_once(const struct work *work, size_t n, char *line, int size)
 {
     char number[32];
@@ -296,7 +296,7 @@ static double measure_once(const struct work *work, size_t n, char *line, int si
 }
 
 struct result {
-    double median, low, high; /* and the quartiles. NAN: not measured */
+    double median, low, high; /* low and high are the quartiles; NAN if not measured */
     size_t times;
 };
 
@@ -318,7 +318,7 @@ static struct result measure(const struct work *work, size_t n, size_t times)
     return result;
 }
 
-/* The power by which the time of all grows, from size a to size b. */
+/* The power by which the total time grows from size a to size b. */
 static void growth_cell(struct table *table, const size_t *sizes, const struct result *r, size_t a, size_t b)
 {
     if (a >= b || isnan(r[a].median) || isnan(r[b].median))

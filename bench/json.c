@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts that the files for programs have in common: fields, and the machine. */
+/* The parts that both JSON files have in common: fields, and the machine. */
 #include "bench.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ void json_field(FILE *out, const char *key, const char *text)
     fputs(", ", out);
 }
 
-/* JSON has no NAN. */
+/* Writes null for NAN, which JSON does not have. */
 void json_number(FILE *out, const char *key, double value)
 {
     if (isfinite(value))

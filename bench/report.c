@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table for people, the JSON file for programs. */
+/* Writes the results: a table, and a JSON file for programs. */
 #include "frame.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@ static const char *verdict(const struct result *result)
     const struct line *line = result->line;
     if (line->at_most == 0)
         return "";
-    /* How sure the median is: the notch of a box plot. */
+    /* The uncertainty of the median: the notch of a box plot. */
     double notch = 1.57 * (result->high - result->low) / sqrt((double)result->pairs);
     int close = fabs(result->ratio - line->at_most) < notch;
     if (!is_met(result))
@@ -31,7 +31,7 @@ static const char *text_value(const struct result *result, double value)
     return text[next++ % 4];
 }
 
-static void tell_row(struct table *table, const struct result *result)
+static void add_row(struct table *table, const struct result *result)
 {
     const struct line *line = result->line;
     if (result->threads)
@@ -69,14 +69,14 @@ void report_table(const struct facts *facts, FILE *out)
     fputc('\n', out);
     table_begin(&table, titles, "<<<>>>>><");
     for (size_t i = 0; i < result_count; i++)
-        tell_row(&table, &results[i]);
+        add_row(&table, &results[i]);
     table_print(&table, out);
     table_free(&table);
     fprintf(
         out,
         "\nratio: bough's time over theirs (ns added: less theirs), the median over all rounds of batches that ran\n"
-        "side by side; and the quartiles. In brackets: the stretch. ~: too close to the target to tell. Without a\n"
-        "target: for the record. Memory is resident memory and page tables; a kernel stack comes on top, alike for both.\n"
+        "side by side; and the quartiles. In brackets: the stretch. ~: too close to the target to decide. Lines\n"
+        "without a target are for information. Memory is resident memory and page tables, without kernel stacks.\n"
         "Growth: the power of the number of threads by which the time grows, from the smallest to the largest.\n");
 }
 

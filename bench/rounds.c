@@ -13,23 +13,23 @@
 
 const struct manner groups[BENCH_GROUPS] = {
     {"check", 0.5e6, 0, 0.06, 0, BENCH_CHECK, 0}, /* in the order of enum bench_group */
-    {"dense", 0.5e6, 0, 0.02, 0, BENCH_DENSE, 0}, /* a thousand times what reading the clock costs */
-    {"read", 1e6, 0, 0.12, 0, BENCH_READ, 0},     /* short: neighbours are then close */
+    {"dense", 0.5e6, 0, 0.02, 0, BENCH_DENSE, 0}, /* a thousand times as long as reading the clock */
+    {"read", 1e6, 0, 0.12, 0, BENCH_READ, 0},     /* short, so that neighbours are close in time */
     {"foreign", 1e6, 0, 0.12, 0, BENCH_FOREIGN, 0}, {"recorded", 1e6, 0, 0.06, 0, BENCH_RECORDED, 0},
     {"post", 0, 10, 0.17, 0, BENCH_POST, 0},   /* ten samples make a median; thousands make a p99 */
     {"spawn", 2e6, 0, 0.1, 0, BENCH_SPAWN, 0}, /* some fifty threads */
     {"post1", 0, 10, 0.07, 1, BENCH_POST, 0},       {"spawn1", 2e6, 0, 0.05, 1, BENCH_SPAWN, 0},
     {"busy", 0, 10, 0.07, 0, BENCH_POST, 1},        {"full", 0, 10, 0.07, 0, BENCH_POST, ON_EACH},
-    {"crowd", 0, 0, 0.3, 0, BENCH_CROWD, 0}, /* its batches are processes */
+    {"crowd", 0, 0, 0.3, 0, BENCH_CROWD, 0}, /* each batch is a process */
 };
 
 static const char *volatile running = "";
 
-/* A contender that hangs is the most likely fault of such a library: the message names it. */
+/* A library for stopping threads is most likely to fail by a hang. The message names the contender. */
 static void stuck(int signo)
 {
     (void)signo;
-    static const char text[] = " did not come back in a minute\n";
+    static const char text[] = " did not return within a minute\n";
     if (write(STDERR_FILENO, "bench: ", 7) < 0 || write(STDERR_FILENO, running, strlen(running)) < 0 ||
         write(STDERR_FILENO, text, sizeof text - 1) < 0)
         _exit(4);
@@ -47,7 +47,7 @@ static double run_batch(struct entry *entry, struct batch *batch)
     return quantile(batch->sample, batch->count, 0.5);
 }
 
-/* Finds the number of operations in a batch. The batches for that are discarded, and warm everything up. */
+/* Finds the number of operations in a batch. The batches that it runs are discarded, and warm caches up. */
 static void calibrate(struct entry *entry, double batch_ns, size_t fixed)
 {
     struct batch batch = {0};
@@ -122,7 +122,7 @@ void run_group(enum bench_group group, double seconds)
     int64_t until = bench_now() + (int64_t)(seconds * 1e9);
     for (size_t round = 0; round < MIN_ROUNDS || bench_now() < until; round++) {
         for (size_t i = 0; i < count; i++) {
-            /* Each begins as often as the others, and follows each neighbour as often as it precedes it. */
+            /* Each contender begins as often as the others, and follows each neighbour as often as it precedes it. */
             size_t place = (round + i) % count;
             struct entry *entry = active[round / count % 2 ? count - 1 - place : place];
             series_add(&entry->median, run_batch(entry, &batch));

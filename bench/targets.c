@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The promises: the lines of the table. */
+/* The lines of the table, with their targets. */
 #include "frame.h"
 
 const struct line lines[] = {
@@ -15,13 +15,13 @@ const struct line lines[] = {
     {BENCH_READ, "read 1 byte", "bough_read()", "glibc's read()", MEDIAN, 1, 0},
     {BENCH_READ, "read 1 byte", "bough_read()", "syscall()", MEDIAN, 0, 0},
     {BENCH_READ, "read 1 byte", "bough_read()", "bare, inlined", MEDIAN, 0, 0},
-    {BENCH_READ, "read 1 byte", "bare, once more (control)", "bare system call", MEDIAN, 0, 0},
+    {BENCH_READ, "read 1 byte", "bare, again (control)", "bare system call", MEDIAN, 0, 0},
     {BENCH_FOREIGN, "read, ns added", "interposed, no part", "a library's read()", ADDED, 5, 0},
     {BENCH_FOREIGN, "read, ns added", "interposed, takes part", "a library's read()", ADDED, 15, 0},
-    {BENCH_FOREIGN, "read, ns added", "once more (control)", "a library's read()", ADDED, 0, 0},
+    {BENCH_FOREIGN, "read, ns added", "again (control)", "a library's read()", ADDED, 0, 0},
     {BENCH_RECORDED, "recorded read, ns added", "recording, call is short", "bough_read()", ADDED, 0, 0},
     {BENCH_RECORDED, "recorded event, ns added", "recording, call is kept", "recording, call is short", ADDED, 50, 0},
-    {BENCH_RECORDED, "recorded read, ns added", "once more (control)", "bough_read()", ADDED, 0, 0},
+    {BENCH_RECORDED, "recorded read, ns added", "again (control)", "bough_read()", ADDED, 0, 0},
     {BENCH_POST, "post to joined", "bough", "pthread_cancel()", MEDIAN, 1, 0},
     {BENCH_POST, "post to joined", "bough", "std::jthread, eventfd", MEDIAN, 1, 0},
     {BENCH_POST, "post to joined", "bough", "GCancellable, g_poll()", MEDIAN, 1, 0},

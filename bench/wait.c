@@ -79,7 +79,7 @@ void bench_blocking(void)
     __atomic_store_n(&blocking, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
 }
 
-/* The kernel's letter for what a task does: S sleeps. */
+/* The kernel's letter for a task's state: S for sleeping. */
 static char state_of(const char *path)
 {
     char text[512];
@@ -132,7 +132,7 @@ static double kib_in(const char *path, const char *key)
 }
 
 /* smaps_rollup walks the page tables and is exact; VmRSS is a sum of counters for each processor, and can be wrong by
- * half a megabyte. Kernel stacks are the machine's, other processes included. */
+ * half a megabyte. The figure for kernel stacks includes other processes. */
 static struct memory memory_now(void)
 {
     struct memory memory;

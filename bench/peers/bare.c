@@ -3,8 +3,8 @@
  * The floor: a load of a thread-local variable, and a system call with nothing around it.
  *
  * The variable is volatile, lives in another translation unit (bare_word.c) and has the TLS model
- * initial-exec, as bough's word has: the compiler can neither fold it nor know it. It belongs to the
- * program, so that the linker may make its access the cheaper local-exec one; that is to its favour.
+ * initial-exec, as bough's word has: the compiler can neither fold it nor know its value. It belongs to
+ * the program, so the linker may use the cheaper local-exec access, which makes the floor lower.
  */
 #include "../bench.h"
 
@@ -29,7 +29,7 @@ static void check_branch(struct batch *batch)
     int64_t start = bench_now();
     for (size_t i = 0; i < batch->n; i++) {
         if (__builtin_expect(bench_word != 0, 0))
-            bench_die("the word that nobody writes was written");
+            bench_die("bench_word is not 0");
         bench_barrier();
     }
     bench_record(batch, bench_now() - start, batch->n);
@@ -48,16 +48,16 @@ static void dense_branch(struct batch *batch)
 {
     int64_t start = bench_now();
     for (size_t i = 0; i < batch->n; i += 16) {
-        BENCH_16(if (__builtin_expect(bench_word != 0, 0)) bench_die("the word that nobody writes was written"))
+        BENCH_16(if (__builtin_expect(bench_word != 0, 0)) bench_die("bench_word is not 0"))
     }
     bench_record(batch, bench_now() - start, batch->n);
 }
 
 /*
- * No errno, nothing that a library could leave out. In a function of its own, for a library's call is one: on a
- * kernel that guards its returns (spec_rstack_overflow: Safe RET) the processor's memory of return addresses is
- * spoilt behind each system call, and the first return costs a third of a short call, each further one 3 %. Inlined
- * into its loop the call has no return at all, and measures a program that nobody writes.
+ * The bare system call, without errno. It is called in a function, because a library's call is one: a kernel that
+ * protects its returns (spec_rstack_overflow: Safe RET) invalidates the processor's return stack at each system call.
+ * The first return after it costs a third of a short call, each further one 3 %. Inlined into its loop, the call would
+ * have no return at all, unlike the calls of real programs.
  */
 static inline __attribute__((always_inline)) long bare_read(int fd, void *buffer, size_t size)
 {
@@ -131,7 +131,7 @@ const struct contender bench_bare[] = {
     {BENCH_DENSE, "thread-local load", NULL, dense_load, NULL},
     {BENCH_DENSE, "load and branch", NULL, dense_branch, NULL},
     {BENCH_READ, "bare system call", NULL, read_bare, NULL},
-    {BENCH_READ, "bare, once more (control)", NULL, read_bare, NULL},
+    {BENCH_READ, "bare, again (control)", NULL, read_bare, NULL},
     {BENCH_READ, "bare, inlined", NULL, read_inlined, NULL},
     {BENCH_READ, "syscall()", NULL, read_syscall, NULL},
     {0, NULL, NULL, NULL, NULL},

@@ -4,7 +4,7 @@
 
 #include <boost/thread.hpp>
 
-/* Outside a boost::thread the point has no thread to test, and is cheaper than in real use. */
+/* Outside a boost::thread the interruption point has no thread to test, and is cheaper than in real use. */
 static void check(struct batch *batch)
 {
     boost::thread thread([batch] {
@@ -26,7 +26,7 @@ static void waiter()
     boost::unique_lock<boost::mutex> lock(mutex);
     bench_blocking();
     for (;;)
-        condition.wait(lock); /* left by boost::thread_interrupted */
+        condition.wait(lock); /* throws boost::thread_interrupted */
 }
 
 static void post(struct batch *batch)

@@ -18,7 +18,7 @@ static void check(struct batch *batch)
     int64_t start = bench_now();
     for (size_t i = 0; i < batch->n; i++) {
         if (bough_check() != 0)
-            bench_die("bough_check(): nobody interrupted");
+            bench_die("bough_check() failed without an interrupt");
         bench_barrier();
     }
     bench_record(batch, bench_now() - start, batch->n);
@@ -28,7 +28,7 @@ static void dense(struct batch *batch)
 {
     int64_t start = bench_now();
     for (size_t i = 0; i < batch->n; i += 16) {
-        BENCH_16(if (bough_check() != 0) bench_die("bough_check(): nobody interrupted"))
+        BENCH_16(if (bough_check() != 0) bench_die("bough_check() failed without an interrupt"))
     }
     bench_record(batch, bench_now() - start, batch->n);
 }

@@ -22,7 +22,7 @@ static const char *interpose(void)
     return found ? NULL : "it could not be interposed";
 }
 
-/* The ticker runs, so that glibc's read() is that of a threaded program. */
+/* Starts the ticker, so that glibc's read() is that of a threaded program. */
 static const char *be_threaded(void)
 {
     struct bough_region region;
@@ -58,7 +58,7 @@ static void read_with_part(struct batch *batch)
 
 const struct contender bench_foreign[] = {
     {BENCH_FOREIGN, "a library's read()", be_threaded, read_plain, NULL},
-    {BENCH_FOREIGN, "once more (control)", be_threaded, read_plain, NULL},
+    {BENCH_FOREIGN, "again (control)", be_threaded, read_plain, NULL},
     {BENCH_FOREIGN, "interposed, no part", interpose, read_without_part, NULL},
     {BENCH_FOREIGN, "interposed, takes part", interpose, read_with_part, NULL},
     {0, NULL, NULL, NULL, NULL},

@@ -28,8 +28,8 @@ static void check(struct batch *batch)
     bench_record(batch, bench_now() - start, batch->n);
 }
 
-/* In a process that was never threaded glibc's reads are cheaper: a second thread, which sleeps, makes this the read of
- * a threaded program. */
+/* glibc's reads are cheaper in a process that has always had one thread. A second thread, which sleeps, makes this the
+ * read of a threaded program. */
 static pthread_t second;
 static int second_pipe[2];
 

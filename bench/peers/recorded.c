@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The cost of a recording for bough_read(): while it is shorter than the threshold, and while each call is kept. */
+/* The cost of a recording for bough_read(): if the call is shorter than the threshold, and if each call is recorded. */
 #include <bough.h>
 #include <errno.h>
 #include <string.h>
@@ -43,7 +43,7 @@ static void read_kept(struct batch *batch)
 
 const struct contender bench_recorded[] = {
     {BENCH_RECORDED, "bough_read()", NULL, time_reads, NULL},
-    {BENCH_RECORDED, "once more (control)", NULL, time_reads, NULL},
+    {BENCH_RECORDED, "again (control)", NULL, time_reads, NULL},
     {BENCH_RECORDED, "recording, call is short", NULL, read_shorter, NULL},
     {BENCH_RECORDED, "recording, call is kept", NULL, read_kept, NULL},
     {0, NULL, NULL, NULL, NULL},

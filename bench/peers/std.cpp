@@ -18,14 +18,14 @@ static void check(struct batch *batch)
     int64_t start = bench_now();
     for (size_t i = 0; i < batch->n; i++) {
         if (__builtin_expect(token.stop_requested(), 0))
-            bench_die("stop_requested(): nobody requested");
+            bench_die("stop_requested() is true without a request");
         bench_barrier();
     }
     bench_record(batch, bench_now() - start, batch->n);
 }
 
-/* What a C++ program does that wants to stop a thread in a read: poll on the descriptor and on an eventfd
- * which a stop_callback writes. The read itself is left out, there is never anything to read. */
+/* A C++ program that wants to stop a thread in a read polls the descriptor and an eventfd, to which a stop_callback
+ * writes. There is never anything to read, so the read is left out. */
 static void reader(std::stop_token token)
 {
     int wake = eventfd(0, EFD_CLOEXEC);

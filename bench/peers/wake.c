@@ -2,8 +2,8 @@
 /*
  * The floor of "post to joined": one thread wakes another, and is woken by it. Nothing begins, ends or is recorded.
  *
- * bare futex wakes   The other thread waits for a word. No request that reaches a sleeping thread and is answered
- *                    can be faster: it is a wake, a switch, and both once more on the way back.
+ * bare futex wakes   The other thread waits for a word. It is a wake, a switch, and both again on the way
+ *                    back. No request to a sleeping thread can be answered faster.
  * bare signal        The other thread is in read(), as the contenders' threads are, so that only a signal reaches it:
  *                    a handler that does nothing, EINTR, and a wake back.
  */
@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static uint32_t there, back; /* 1: said. The one that was waiting clears it */
+static uint32_t there, back; /* 1: the wake was sent. The woken thread clears it */
 static int over;
 
 static void say(uint32_t *word)

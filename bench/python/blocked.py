@@ -10,7 +10,7 @@ def is_asleep(tid):
 
 
 def until_asleep(tid):
-    """Returns when the thread has slept at three looks in a row: then it is in its call, and does not wait for the GIL."""
+    """Returns when the thread was asleep at three checks in a row: it is in its call, and does not wait for the GIL."""
     asleep = 0
     while asleep < 3:
         time.sleep(0.0001)
@@ -26,7 +26,7 @@ def until_all_asleep():
 
 
 class Started:
-    """Counts threads that have begun: wait_for(count) returns when so many have."""
+    """Counts the threads that have begun: wait_for(count) returns when `count` threads have."""
 
     def __init__(self):
         self.begun = []

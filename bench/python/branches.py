@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Branches whose children have nothing to do, beside pools and threads; and blocks without children."""
+"""Branches whose children do nothing, compared with pools and threads; and blocks without children."""
 import statistics
 import threading
 import time
@@ -34,7 +34,7 @@ def threads_of(children):
 
 
 def timed(operation, children, count=8):
-    """Microseconds for each, of `count` in a row."""
+    """Microseconds for each of `count` calls in a row."""
     operation(children)
     start = time.perf_counter_ns()
     for _ in repeat(None, count):
@@ -78,7 +78,7 @@ def critical_section():
 
 
 def alone(operation, count, rounds):
-    """Microseconds for each call, a value of each round."""
+    """Microseconds for each call, one value for each round."""
     values = []
     for _ in range(rounds):
         start = time.thread_time_ns()

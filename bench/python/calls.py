@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""System calls that do not wait: one byte each, so that the interposer's share is the largest possible."""
+"""System calls that do not wait: one byte each, so that interposition has the largest possible share."""
 import os
 from itertools import repeat
 

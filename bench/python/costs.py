@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """
-costs.py [--quick] [--only GROUP]... [--json FILE]: what the Python package costs, as a table.
+costs.py [--quick] [--only GROUP]... [--json FILE]: measures the costs of the Python package, and prints a table.
 
-Each group of rows is a module beside this file, and is measured in a separate process. PYTHONPATH says where the
-package lies; bench/python/run builds it and calls this.
+Each group of rows is a module beside this file, and is measured in a separate process. The package is
+found by PYTHONPATH; bench/python/run builds it and calls this.
 """
 import argparse
 import importlib
@@ -43,13 +43,13 @@ def facts():
 
 
 def measure_here(group, quick):
-    """In the group's own process: a row as JSON on each line."""
+    """Runs in the group's process, and prints each row as a line of JSON."""
     for row in importlib.import_module(group).rows(quick):
         print(json.dumps(row.as_dict()), flush=True)
 
 
 def measure(group, quick):
-    """Returns the group's rows, and why there are not more of them: None if there are all."""
+    """Returns the group's rows, and why some are missing: None if all are there."""
     command = [sys.executable, __file__, "--here", group, *(["--quick"] if quick else [])]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     rows = [json.loads(line) | {"group": group} for line in run.stdout.splitlines()]
@@ -72,7 +72,7 @@ def target(row):
 
 
 def met(row):
-    """A ratio is above its target only if the quartiles say so, too."""
+    """Whether the row meets its target. "NO ~": the ratio misses it, but its lower quartile does not."""
     if row["at_most"] is None and row["value_at_most"] is None:
         return ""
     too_slow = row["at_most"] is not None and row["ratio"] > row["at_most"] + 0.005
@@ -110,8 +110,8 @@ def print_table(rows):
 
 def main():
     parser = argparse.ArgumentParser(prog="costs.py")
-    parser.add_argument("--quick", action="store_true", help="a first look: about a minute")
-    parser.add_argument("--only", action="append", choices=GROUPS, help="a group of rows; more than once: several")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: about a minute")
+    parser.add_argument("--only", action="append", choices=GROUPS, help="measure only this group; may be repeated")
     parser.add_argument("--json", type=Path, help="write the numbers to this file, too")
     parser.add_argument("--here", choices=GROUPS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -127,7 +127,7 @@ def main():
     print()
     print_table(rows)
     print("\nratio: bough's value over the other's, the median over all rounds that ran in turns, and the quartiles.")
-    print("NO ~: the target lies within the quartiles. Without a target: for the record.")
+    print("NO ~: the target lies within the quartiles. A row without a target is for information.")
     answers = [answer for answer in map(met, rows) if answer]
     print(f"targets met: {answers.count('yes')} of {len(answers)}, here: {machine['cpu']}")
     for group, error in failed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Thousands of threads that wait: to end them all, and the memory of one. A process for each number."""
+"""Thousands of threads that wait: the time to end all, and the memory of each. Each number has a separate process."""
 import os
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def resident():
 
 
 def children(count):
-    """Interrupts and joins so many. Returns the kilobytes of one, and the milliseconds for one."""
+    """Interrupts and joins `count` children. Returns the kilobytes and the milliseconds for each."""
     import bough
 
     started, source = Started(), os.pipe()[0]
@@ -42,7 +42,7 @@ def children(count):
 
 
 def plain(count):
-    """The same for plain threads, which one event ends."""
+    """The same as children(), for plain threads that wait for an event."""
     started, flag = Started(), threading.Event()
 
     def run():

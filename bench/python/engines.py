@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""engines.py [--rounds N]: how long it takes an engine to stop a task, from the call that asks for it until the task's thread has begun
-the next one. Needs what the tests of bough.dask, bough.celery and bough.joblib need. The package of the build folder is measured:
+"""
+engines.py [--rounds N]: the time that an engine needs to stop a task, from the call that requests it until the task's
+thread has begun the next task. Needs what the tests of bough.dask, bough.celery and bough.joblib need. Run it with the
+package of a build folder:
 
     PYTHONPATH=build-bench-python-3.11 /usr/bin/python3 bench/python/engines.py
 """
@@ -34,7 +36,7 @@ def dask(rounds, mailbox):
             task = client.submit(posts.blocks, mailbox.path, pure=False)
             with mailbox.next():
                 following = client.submit(posts.now, pure=False)
-                client.scheduler_info()  # the scheduler has got it
+                client.scheduler_info()  # returns when the scheduler has the task
                 asked = time.monotonic()
                 task.cancel()
                 yield following.result() - asked
@@ -77,7 +79,7 @@ class Failure(Exception):
 
 
 def joblib(rounds, mailbox):
-    """Until all calls have ended, where there is no next one."""
+    """The time until all calls have ended, because there is no next task."""
     from joblib import Parallel, delayed
 
     import bough.joblib  # noqa: F401
@@ -101,7 +103,7 @@ def processor():
 
 
 def main():
-    parser = argparse.ArgumentParser(description="how long it takes an engine to stop a task")
+    parser = argparse.ArgumentParser(description="the time that an engine needs to stop a task")
     parser.add_argument("--rounds", type=int, default=50)
     rounds = parser.parse_args().rounds
     print(f"{processor()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}, {rounds} rounds")

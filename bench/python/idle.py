@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asynchronous threads with nothing due: the processor time that their looking after takes."""
+"""The processor time that the package spends on asynchronous threads while no interrupt is due."""
 import os
 import time
 

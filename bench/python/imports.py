@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Import: processes that import bough beside some that import nothing. Processor time, which a busy machine lets alone."""
+"""Processes that import bough, compared with some that do not, by processor time, which load hardly changes."""
 import os
 import sys
 
@@ -7,7 +7,7 @@ from measure import in_turns, row_of_pairs
 
 
 def process(code):
-    """Milliseconds of processor time, of the system's too."""
+    """Returns a function that runs the code in a process, and returns its user and system time in milliseconds."""
 
     def run():
         pid = os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Locks that nobody else holds."""
+"""Locks without contention."""
 import threading
 from itertools import repeat
 

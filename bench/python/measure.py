@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Paired measurements: what a row is, and how its numbers are made.
+"""Paired measurements: the rows of the table, and the ways to measure them.
 
-The subject and what it is compared with run in turns, a batch each, in one process or in a pair of processes, and each
-round gives one ratio. A row has the median of the ratios and their quartiles, so a load that comes and goes hits both
-sides.
+The subject and its counterpart run in turns, a batch each, in one process or in a pair of processes, and each round
+gives one ratio. So a load that comes and goes affects both sides. A row has the median of the ratios and their
+quartiles.
 """
 import gc
 import importlib
@@ -73,7 +73,7 @@ def in_turns(subject, other, rounds):
 
 
 class InProcess:
-    """A function of a module, which measures and returns a number, in a process that stays: call it for each batch."""
+    """A function of a module, which measures and returns a number, in a process that runs one batch for each call."""
 
     def __init__(self, module, function):
         self.what = f"{module}.{function}()"
@@ -101,7 +101,7 @@ def serve(module, function):
 
 
 def pairs_of_processes(module, subject, other, rounds):
-    """As in_turns(), for two functions of a module, each in its process. The first two rounds do not count."""
+    """The same as in_turns(), for two functions of a module, each in its process. The first two rounds do not count."""
     sides = InProcess(module, subject), InProcess(module, other)
     try:
         return in_turns(*sides, rounds + 2)[2:]
@@ -110,7 +110,7 @@ def pairs_of_processes(module, subject, other, rounds):
             side.close()
 
 
-# ---- the states that a thread's calls can be made in ---------------------------------------------------------------
+# ---- the states of a thread that calls ---------------------------------------------------------------------------
 
 PLAIN = "a process without bough"
 BESIDE = "not opted in"
@@ -119,7 +119,7 @@ OPTED_IN = "opted in"
 
 @contextmanager
 def state(which):
-    """The calling thread's, while the block runs: PLAIN also takes the process back to what it was without bough."""
+    """Sets the calling thread's state for the block. PLAIN also undoes what opting in has changed in the process."""
     if which == PLAIN:
         bough.opt_out()
         yield
@@ -153,7 +153,7 @@ def batch_of(operation, count):
 def by_state(operations, count, rounds):
     """Measures each operation in each state. Returns name -> state -> a list with the nanoseconds of each round.
 
-    operations: name -> a function (count) that runs the operation so often, and must not wait
+    operations: name -> a function (count) that runs the operation `count` times, and must not wait
     """
     times = {name: {PLAIN: [], BESIDE: [], OPTED_IN: []} for name in operations}
     order = [PLAIN, BESIDE, OPTED_IN]
@@ -162,7 +162,7 @@ def by_state(operations, count, rounds):
             for which in order:
                 with state(which):
                     for name, run in operations.items():
-                        run(count // 20)  # after the change of state: addresses and caches
+                        run(count // 20)  # warms caches and call addresses after the change of state
                         start = time.thread_time_ns()
                         run(count)
                         spent = (time.thread_time_ns() - start) / count

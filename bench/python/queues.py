@@ -22,7 +22,7 @@ def put_get(q):
 
 
 def there_and_back(cls, **flags):
-    """Microseconds for an item that one thread puts, another takes and puts back."""
+    """Microseconds for an item that one thread puts, and another takes and puts back."""
     there, back, spent = queue.Queue(), queue.Queue(), []
 
     def answer():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Stopping a thread: the time from the request to the thread's end, for bough and for what people use today; the costs
-of an executor and a scope.
+"""Stopping a thread: the time from the request to the thread's end, for bough and for the usual methods; the costs of
+an executor and a scope.
 
 If a package is not installed, its method is implemented here in a few lines: func_timeout sets an asynchronous
 exception; with cancelscope the code tests at its checkpoints, and its sleep() ends at once; an Event is polled.
@@ -21,8 +21,8 @@ try:
 except ImportError:
     stopit = None
 
-LONGEST = 1.5  # seconds, of the blocked call: what it takes for a method that has to wait for its end
-POLLED = 0.05  # seconds, between two looks at an Event
+LONGEST = 1.5  # the seconds that the blocked call takes if a method can't end it
+POLLED = 0.05  # the seconds between two tests of an Event
 
 
 # ---- ways to stop -------------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def of_event(function):
 
 
 class Scope:
-    """cancelscope's: called, it is a checkpoint."""
+    """cancelscope's method: a call of the scope is a checkpoint."""
 
     def __init__(self):
         self._cancelled = threading.Event()
@@ -103,7 +103,7 @@ def of_scope(function):
 
 
 def of_async_exc(function):
-    """func_timeout's, and thread2's."""
+    """The method of func_timeout and thread2."""
     thread = quiet(function, None)
 
     def stop():
@@ -113,7 +113,7 @@ def of_async_exc(function):
 
 
 def of_stopit(function):
-    """Whose limit is enforced by a separate timer."""
+    """The method of stopit. Its time limit has a separate timer, which is not measured."""
     thread = quiet(function, None, stopit.TimeoutException)
     return thread, lambda: stopit.async_raise(thread.ident, stopit.TimeoutException)
 
@@ -129,7 +129,7 @@ def quiet(function, checkpoint, stopped=Stopped):
 
 
 def stop(way, function):
-    """Milliseconds from the request to joined."""
+    """Milliseconds from the request to the end of join()."""
     began = threading.Event()
 
     def begun(checkpoint):
@@ -139,7 +139,7 @@ def stop(way, function):
     thread, request = way(begun)
     thread.start()
     began.wait()
-    time.sleep(0.02)  # it is in its call
+    time.sleep(0.02)  # time for the thread to enter its call
     start = time.perf_counter()
     request()
     thread.join()
@@ -174,7 +174,7 @@ def stopping(quick):
 
 
 def throughput(executor, calls=2000):
-    """Microseconds for each call of a batch."""
+    """Microseconds for each call, in batches."""
     with executor(2) as pool:
         wait([pool.submit(os.getpid) for _ in range(100)])
         start = time.perf_counter_ns()

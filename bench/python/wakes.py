@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From an interrupt to the end of the thread that it woke, beside Event.set()."""
+"""The time from an interrupt to the end of the thread that it woke, compared with Event.set()."""
 import socket
 import threading
 import time
@@ -42,7 +42,7 @@ def child_in_recv():
 
 
 def event():
-    """The time from set() to the end of join(). In a process that has not opted in."""
+    """The time from set() to the end of join(), in a process that has not opted in."""
     flag = threading.Event()
     thread = threading.Thread(target=flag.wait)
     thread.start()
