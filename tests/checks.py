@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks as TAP: each is a generator of faults, with a docstring that says what holds if there are none."""
+"""Checks as TAP: each is a generator of faults. Its docstring is the property that holds if there are none."""
 import contextlib
 import os
 import random
@@ -9,10 +9,11 @@ from pathlib import Path
 
 
 class Skip(Exception):
-    """A check that cannot run here: the reason."""
+    """Raised by a check that cannot run here, with the reason."""
 
 
-# Before a command: it can't start a process. Root is not limited, so it runs as another user, who may still see root's processes.
+# Put before a command, this prevents it from starting a process. The limit does not apply to root, so the command then
+# runs as another user, with the capabilities that it needs to examine root's processes.
 _CAPABILITIES = "+sys_ptrace,+dac_override,+kill"
 WITHOUT_PROCESSES = ["prlimit", "--nproc=0"]
 if os.geteuid() == 0:
@@ -20,7 +21,7 @@ if os.geteuid() == 0:
 
 
 def free_port():
-    """A port that no program has at the moment, and that the kernel gives to no connection before a server has taken it."""
+    """A free port, outside the range from which the kernel takes ports for connections, so that it stays free."""
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         with socket.socket() as s, contextlib.suppress(OSError):
@@ -29,7 +30,7 @@ def free_port():
 
 
 def run(checks):
-    """Runs them all, and exits."""
+    """Runs all checks, and exits."""
     print(f"1..{len(checks)}")
     failed = 0
     for number, check in enumerate(checks, 1):
@@ -38,7 +39,7 @@ def run(checks):
             faults = list(check())
         except Skip as reason:
             faults, skipped = [], f" # SKIP {reason}"
-        except Exception as error:  # a file, a key or a tool that is missing is a fault as well
+        except Exception as error:  # a missing file, key or tool is a fault as well
             faults = [repr(error)]
         failed += bool(faults)
         print(f"{'not ' if faults else ''}ok {number} - {' '.join((check.__doc__ or check.__name__).split())}{skipped}", flush=True)

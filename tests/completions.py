@@ -67,7 +67,7 @@ def offered():
 
 def values():
     """bash and fish offer an option's values after it, and a process id where one is missing"""
-    fake = "bough() { printf 'PID\\n4711 hung\\n'; }; "  # instead of the command
+    fake = "bough() { printf 'PID\\n4711 hung\\n'; }; "  # in place of the command
     for shell in "bash", "fish":
         if not shutil.which(shell):
             continue

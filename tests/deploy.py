@@ -15,7 +15,7 @@ folder = Path(sys.argv[1]) / "examples/deploy"
 
 
 class Options(dict):
-    """A key may come more than once: its values are joined by line breaks."""
+    """A key may be repeated. Its values are joined by line breaks."""
 
     def __setitem__(self, key, value):
         if isinstance(value, list) and key in self:
@@ -81,7 +81,7 @@ def container_says_what_it_must():
     if not 0 < seconds(dict([last["ENV"].split("=", 1)])["BOUGH_GRACE"]) < 10:
         yield f"ENV {last['ENV']}"
     if last["FROM"] == instructions()[0][1]:
-        yield "the build is not apart"
+        yield "the build is not in a separate stage"
 
 
 def build_packages():
@@ -91,7 +91,7 @@ def build_packages():
 
 
 def container_has_what_it_runs():
-    """debian:12 has neither make nor a compiler: what a RUN needs, an earlier step has installed"""
+    """an earlier RUN installs each program of a RUN that debian:12 lacks, as make and a compiler"""
     provides = {"build-essential": ["make", "cc"], "pkg-config": ["pkg-config"]}
     there = {"apt-get", "ldconfig"}
     for name, rest in instructions():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""docs.py ROOT BUILD CC...: rules, tests, links, manual pages, examples and versions agree with what is there; lines are short."""
+"""docs.py ROOT BUILD CC...: checks rules, tests, links, manual pages, examples, versions and the length of lines."""
 import re
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ headers = [root / "include/bough.h", *sorted((root / "include/bough").glob("*.h"
 
 
 def documents():
-    """The project's own: not those in build folders, or fetched, nor those whose links are the site's."""
+    """The documents, without build folders, fetched code, and docs/site, whose links are those of the site."""
     own = {"bench", "cli", "docs", "examples", "include", "man", "python", "src", "tests", "tools"}
     return [*sorted(root.glob("*.md")), *sorted(p for d in own for p in (root / d).rglob("*.md") if root / "docs/site" not in p.parents)]
 
@@ -44,11 +44,11 @@ def each_rule():
     """docs/semantics.md has a heading for each rule, in order"""
     have = [n for n, _ in sections()]
     if have != list(range(1, RULES + 1)):
-        yield f"1 to {RULES} are wanted, {have} are there"
+        yield f"the rules are {have}, not 1 to {RULES}"
 
 
 def rules_and_tests():
-    """each rule links to its tests: C's to all with its number, Python's to one of the package's"""
+    """each rule links to its tests: a C rule to all with its number, a Python rule to one in python/tests"""
     there = {p.name for p in (root / "tests/semantics").glob("rule_*.c")}
     for number, text in sections():
         names = {n for n in there if n.startswith(f"rule_{number:02}_")}
@@ -59,14 +59,14 @@ def rules_and_tests():
         there -= names
         if number in IN_PYTHON and not re.search(r"^Tests?: .*\(\.\./python/tests/test_\w+\.py\)", text, flags=re.M):
             yield f"rule {number} links to no test of python/tests"
-    yield from (f"{name} is no rule's test" for name in sorted(there))
+    yield from (f"{name} belongs to no rule" for name in sorted(there))
 
 
 # ---- links ---------------------------------------------------------------------------------------------------------
 
 
 def anchors(path):
-    """As GitHub makes them of headings."""
+    """The anchors that GitHub makes of headings."""
     for heading in re.findall(r"^#+ (.*)$", without_code(path.read_text()), flags=re.M):
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
         yield re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
@@ -112,7 +112,7 @@ def names_of(page):
 
 
 def public_names():
-    """Functions, inline ones, and macros that are used like either; what ends in _ is the library's own affair."""
+    """Functions, inline functions, and macros that are used like them. Names that end in _ are internal."""
     for header in headers:
         text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", header.read_text(), flags=re.S)
         yield from re.findall(r"^(?:BOUGH_API|static inline)\b[^;{(]*\b(bough_\w*[^\W_])\s*\(", text, flags=re.M)
@@ -128,7 +128,7 @@ def each_has_a_page():
 
 
 def aliases():
-    """man/meson.build has the names that the pages have"""
+    """man/meson.build lists the names in the manual pages"""
     text = (root / "man/meson.build").read_text()
     want = {p.stem: set(names_of(p)) - {p.stem} for p in pages if p.suffix == ".3"}
     listed = re.search(r"manual_pages = (\{.*?\n\})", text, flags=re.S).group(1)
@@ -150,7 +150,7 @@ def references():
 
 
 def lint():
-    """neither mandoc nor groff has a warning for a manual page, made ones included"""
+    """neither mandoc nor groff has a warning for a manual page, generated pages included"""
     with tempfile.TemporaryDirectory() as made:
         calls.man(Path(made))
         every = [*pages, *sorted(Path(made).iterdir())]

@@ -16,7 +16,7 @@ programs = {Path(p).name: p for p in sys.argv[2:]}
 LIMIT = 60 * float(os.environ.get("T_SCALE") or 1)
 tests = []
 
-# In the background of a shell, or under nohup, some signals would be ignored, also in the programs.
+# If a shell runs this in its background, or nohup does, some signals are ignored, and the programs inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -108,7 +108,7 @@ def server_by_signal():
 
 @test
 def server_in_a_shell():
-    """server: a shell sees 130"""
+    """server: its status in a shell is 130"""
     port = free_port()
     command = f"'{programs['server']}' {port}; echo $?"
     with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True) as shell:
@@ -166,7 +166,7 @@ def demo():
 
 @test
 def demo_without_descriptors():
-    """demo: reports what is missing"""
+    """demo: reports that it needs more descriptors"""
     import resource
 
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
@@ -213,20 +213,20 @@ def daemon():
 
 @test
 def event_loop_epoll():
-    """event_loop_epoll: ticks until it is asked to end"""
+    """event_loop_epoll: ticks until a signal ends it"""
     check_output("event_loop_epoll", r"^tick$", r"^the loop ends: a few ticks are enough$")
 
 
 @test
 def event_loop_glib():
-    """event_loop_glib: ticks until it is asked to end"""
+    """event_loop_glib: ticks until a signal ends it"""
     if "event_loop_glib" in programs:
         check_output("event_loop_glib", r"^tick$", r"^the loop ends$")
 
 
 @test
 def levels():
-    """levels: the answer is complete, the critical section is not interrupted"""
+    """levels: the answer is complete, because no interrupt ends the critical section"""
     check_output("levels", r"^serve: reads")
     for line in ("serve: writes its log, undisturbed", "count: its two halves are equal", "main: has half an answer"):
         check_output("levels", line)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""exports.py INCLUDE LIBRARY MAP SYMBOLS: the library exports what the headers declare BOUGH_API, and nothing else. So does the list of the
-Debian package."""
+"""exports.py INCLUDE LIBRARY MAP SYMBOLS: the library exports exactly the names that the headers declare BOUGH_API. The
+Debian package's list has the same names."""
 import re
 import subprocess
 import sys
@@ -26,14 +26,14 @@ def exported():
     found = {}
     for line in out.splitlines():
         _, kind, name = line.split()
-        if kind != "A":  # the version itself
+        if kind != "A":  # A: a version, not a function
             name, _, version = name.partition("@@")
             found[name] = version
     return found
 
 
 def packaged():
-    """Of debian/libbough0.symbols, but for the versions themselves."""
+    """The functions in debian/libbough0.symbols, without the versions' entries."""
     return set(re.findall(r"^ (bough_\w+)@BOUGH_[0-9.]+ ", listed.read_text(), re.M))
 
 

@@ -54,7 +54,7 @@ GROWTH = {"machine": MACHINE, "capped": "", "works": [
     work("memory", "bytes", lambda n: 2**14),
     work("bare_memory", "bytes", lambda n: 2**13),
 ]}
-GROWTH["works"][4]["sizes"][0]["median"] = None  # as where the machine did not start so many
+GROWTH["works"][4]["sizes"][0]["median"] = None  # as if the machine could not start so many threads
 
 
 def drawn(results=RESULTS, growth=GROWTH):
@@ -119,7 +119,7 @@ def verdicts():
 
 
 def one():
-    """1 is marked by a line through all rows of ratios"""
+    """a line through all rows of ratios marks the ratio 1"""
     ones = [e for e in bench.iter(SVG + "line") if e.get("class") == "one"]
     if len(ones) != 1 or not near(float(ones[0].get("x1")), place(bench, "1")[0]):
         yield "there is no line at 1"
@@ -128,7 +128,7 @@ def one():
 
 
 def limit():
-    """the limit is a line at the time of the bare wakes, through the rows of its group, and what is left of it is shaded"""
+    """the limit is a line at the time of the bare wakes, through the rows of its group, and its left is shaded"""
     wakes = mark_in_row(bench, "bare futex wakes")
     shades = [e for e in bench.iter(SVG + "rect") if e.get("class") == "floor"]
     if len(shades) != 1 or not near(float(shades[0].get("x")) + float(shades[0].get("width")), wakes[0]):
@@ -178,7 +178,7 @@ def linear():
 
 
 def extent(words, x, classes):
-    width = len(words) * (8.7 if "title" in classes else 6.1)  # about what Helvetica and DejaVu take
+    width = len(words) * (8.7 if "title" in classes else 6.1)  # about the width in Helvetica and DejaVu
     left = x - (width if "end" in classes else width / 2 if {"tick", "mid"} & set(classes) else 0)
     return left, left + width
 
@@ -208,7 +208,7 @@ def legible():
 
 
 def looks():
-    """each colour has its dark twin, in one rule that the site can take out"""
+    """each colour has a dark variant, in one rule that the site can remove"""
     rule = re.compile(r"@media (?:screen and )?\(prefers-color-scheme: dark\) \{((?:[^{}]*\{[^{}]*\})*)\s*\}")  # as tools/site/build.py
     for name, text in ("bench", bench_text), ("growth", growth_text):
         dark = rule.search(text)
@@ -217,7 +217,7 @@ def looks():
 
 
 def absent():
-    """what was not measured is left out, and a limit of the machine is named"""
+    """a size that was not measured is left out, and the machine's limit is named"""
     if any("an absent one" in t[0] for t in texts(bench)):
         yield "a peer that is not there is drawn"
     capped = copy.deepcopy(GROWTH)
@@ -241,7 +241,7 @@ def format_of_the_bench():
 
 
 def missing():
-    """without the data the script says which file is missing"""
+    """without the data the script names the missing file"""
     with tempfile.TemporaryDirectory() as folder:
         run = subprocess.run([sys.executable, "-B", SCRIPT, folder, folder], capture_output=True, text=True)
     if run.returncode == 0 or f"{folder}/results.json is missing" not in run.stderr:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""generated.py ROOT BUILD: calls.h is what calls.def makes and the table is sound, the manual pages are well formed, versions agree."""
+"""generated.py ROOT BUILD: generated files are current, the manual pages have no warnings, versions agree."""
 import re
 import shutil
 import subprocess

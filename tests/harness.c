@@ -27,7 +27,7 @@ static struct report *report;
 static struct t_test *tests;
 static int alone; /* --here: report to standard error */
 
-/* Constructors may run in any order: restore the order of the file. */
+/* Keeps the tests in the order of the file, because constructors may run in any order. */
 void t_register(struct t_test *test)
 {
     struct t_test **at = &tests;
@@ -273,9 +273,9 @@ static int run_all(int count, char **names)
     return failed > 0;
 }
 
-/* valgrind 3.19 can't enlarge the first thread's stack for a signal frame, only for the thread's own accesses. Done
- * before the tests' processes are forked: in those the new part would be a separate mapping, and libc would take that
- * for the whole stack. */
+/* Touches the stack, because valgrind 3.19 enlarges the first thread's stack only for accesses of that thread, not for
+ * a signal frame. This happens before the tests' processes are forked: in a forked process the new part would be a
+ * separate mapping, which libc would take for the whole stack. */
 __attribute__((noinline)) static void grow_stack(void)
 {
     volatile char room[1 << 17];
@@ -283,7 +283,7 @@ __attribute__((noinline)) static void grow_stack(void)
         room[sizeof room - 1 - i] = 0;
 }
 
-/* A test is not to depend on how it was started: by nohup, or in the background of a shell. */
+/* A test must behave the same under nohup and in the background of a shell, which ignore some signals. */
 static void reset_signals(void)
 {
     const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};

@@ -81,7 +81,7 @@ extern "C" {
 /* Two integers or pointers. */
 #define CHECK_EQ(a, b) t_check_eq(__FILE__, __LINE__, #a, (long long)(a), #b, (long long)(b))
 #define CHECK_STR(a, b) t_check_str(__FILE__, __LINE__, #a, (a), #b, (b))
-/* The call fails, by -1 or NULL, with this errno. */
+/* The call returns -1 or NULL, with this errno. */
 #define CHECK_ERR(call, error) \
     (errno = 0, t_check_err(__FILE__, __LINE__, #call, (long long)(call), __builtin_classify_type(call) == 5, (error)))
 /* A wait status. */

@@ -67,7 +67,7 @@ int main(void)
 }
 """
 
-# The options of a block: in C, and in C++ from C++20 on, as a list; in all of C++ as a variable.
+# The options of a block are a list in C, and in C++ from C++20 on; in each version of C++ they may be a variable.
 sources["the options"] = """#include <bough.h>
 int main(void)
 {

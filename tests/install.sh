@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# install.sh BUILD ROOT VERSION: what is installed can be used: by pkg-config, shared and static, and by CMake.
+# install.sh BUILD ROOT VERSION: programs can use the installed library, by pkg-config, shared and static, and by CMake.
 set -u
 build=$1 root=$2 version=$3
 place=$(mktemp -d) || exit 1
 trap 'rm -rf "$place"' EXIT
 number=0 failed=0
 
-# try TITLE COMMAND...: one line of TAP, the output as comments.
+# try TITLE COMMAND...: runs the command, and prints a line of TAP, with the output as comments.
 try() {
     title=$1
     shift

@@ -12,7 +12,8 @@ MACHINE = re.compile(r"^[ \t]*#.*\b__(x86_64|aarch64|i386|arm|riscv|powerpc|powe
 STATIC = re.compile(r"^(?:BO_\w+ |__attribute__\(\(.*?\)\) )*static (?!inline)[^\n=;{(]*?\b(\w+)\([^;{]*\)\s*\n\{", re.M)
 ENDINGS = {".c", ".h", ".S", ".def"}
 
-# The folders of src/, from below. Each may include those before it, the upcalls and the public headers: CONTRIBUTING.md has the table.
+# The folders of src/, from the lowest layer up. Each may include those before it, the upcalls and the public headers:
+# CONTRIBUTING.md has the table.
 ORDER = "base arch trace state wake thread sync branch calls api inspect interpose ladder preload".split()
 LAYERS = {name: set(ORDER[: at + 1]) | {"upcalls", "public"} for at, name in enumerate(ORDER)}
 LAYERS["base"], LAYERS["arch"], LAYERS["preload"] = {"base"}, {"base", "arch"}, {"base", "public"}
@@ -26,7 +27,7 @@ def files(folder):
 
 
 def owner(name):
-    """The layer that an include belongs to; None for libc's."""
+    """The layer that an included file belongs to; None for libc's headers."""
     if name == "bough.h" or name.startswith("bough/"):
         return "public"
     if not (root / "src" / name).exists() and not name.endswith(".inc"):
@@ -127,7 +128,7 @@ def check_statics():
     distinguish them"""
     for folder in ("src", "python/src"):
         found = {}
-        for path in sorted((root / folder).glob("*/*.c")):  # not the twins of src/arch
+        for path in sorted((root / folder).glob("*/*.c")):  # without src/arch, whose machines have the same names
             text = path.read_text()
             names = {f"{name}()" for name in STATIC.findall(text)}
             for listed in VARIABLE.findall(text):

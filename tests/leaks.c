@@ -64,7 +64,7 @@ static void *nothing(void *argument)
     return argument;
 }
 
-/* ThreadSanitizer starts a thread together with the first one. */
+/* ThreadSanitizer starts a thread when the program starts its first one. */
 void t_settle(void)
 {
     struct t_thread first;
@@ -193,7 +193,7 @@ static int wake_signal_spoilt(void)
         return 0;
     if (!(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL)
         return 0;
-    int flags = SA_SIGINFO | SA_ONSTACK; /* SA_RESTART only where there is a window */
+    int flags = SA_SIGINFO | SA_ONSTACK; /* SA_RESTART is set only if this machine has a window */
     if ((action.sa_flags & flags) == flags)
         return 0;
     t_note("the wake signal SIGURG is %s, flags %#x",

@@ -14,7 +14,7 @@ top = tempfile.TemporaryDirectory()
 os.chmod(top.name, 0o755)
 shutil.copytree(tools, Path(top.name, "tools"))
 
-FEW = ["env", "bash", "id", "dirname", "sed", "tr", "cut"]  # and no dpkg, as elsewhere than in Debian
+FEW = ["env", "bash", "id", "dirname", "sed", "tr", "cut"]  # without dpkg, as on a system that is not Debian
 IS_ROOT = os.geteuid() == 0
 
 

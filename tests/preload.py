@@ -23,7 +23,7 @@ def start(*command, input=subprocess.DEVNULL, **settings):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def stands(process):
+def until_blocked(process):
     """Waits until the process is blocked: in the same system call at two checks."""
     before = None
     for _ in range(500):
@@ -35,7 +35,7 @@ def stands(process):
 
 
 def stop(process, signo):
-    """The status, and the time until the end."""
+    """Sends the signal. Returns the status, and the time until the end."""
     begun = time.monotonic()
     process.send_signal(signo)
     try:
@@ -47,8 +47,8 @@ def stop(process, signo):
 
 
 def ends_at_once(signo, *command):
-    process = start(*command, BOUGH_GRACE="600")  # before the ladder's first step, after 100 s
-    stands(process)
+    process = start(*command, BOUGH_GRACE="600")  # so that the ladder's first step would come after 100 s
+    until_blocked(process)
     status, took = stop(process, signo)
     if status != -signo:
         yield f"{' '.join(command)}: status {status} after {took:.3f} s"
@@ -79,7 +79,7 @@ def ordinary_ends():
         out, err = process.communicate(timeout=60)
         if process.returncode != status or err:
             yield f"{' '.join(command)}: status {process.returncode}, {err}"
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # which the program inherits
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # the program inherits the mask
     err = start("true").communicate(timeout=60)[1]
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if err:
@@ -87,7 +87,7 @@ def ordinary_ends():
 
 
 def own_handlers():
-    """a signal that the program handles itself is left to it"""
+    """bough does not take a signal that the program handles"""
     process = start("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done")
     process.stdout.readline()
     process.send_signal(signal.SIGTERM)
@@ -110,8 +110,8 @@ def settings():
     words = start("true", BOUGH_ERRNO="many").communicate(timeout=60)[1]
     if "BOUGH_ERRNO=many" not in words:
         yield f"a wrong error number: {words}"
-    process = start("cat", BOUGH_ERRNO="5", input=subprocess.PIPE)  # EIO, after EINTR, on which it retries
-    stands(process)
+    process = start("cat", BOUGH_ERRNO="5", input=subprocess.PIPE)  # EIO, after EINTR, on which cat retries
+    until_blocked(process)
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
     words = process.communicate()[1]
@@ -120,9 +120,9 @@ def settings():
 
 
 def interrupted(way, **settings):
-    """SIGTERM ends exits.c. Returns its status and its output."""
+    """Ends exits.c by SIGTERM. Returns its status and its output."""
     process = start(exits, way, **settings)
-    stands(process)
+    until_blocked(process)
     process.send_signal(signal.SIGTERM)
     try:
         out = process.communicate(timeout=30)[0]
@@ -133,7 +133,7 @@ def interrupted(way, **settings):
 
 
 def ways_to_exit():
-    """however the program then exits, in any thread, its status is the signal's; handlers of at_quick_exit() run before"""
+    """after a signal, each way to exit, in any thread, has the signal's status; at_quick_exit() handlers run first"""
     for way, said in (("by_exit", ""), ("by__exit", ""), ("by__Exit", ""), ("by_quick_exit", "handler\n"),
                       ("from_an_exit_handler", ""), ("by_exit_in_a_thread", ""), ("by__exit_in_a_thread", ""),
                       ("by_quick_exit_in_a_thread", "handler\n")):
@@ -149,7 +149,7 @@ def ways_to_exit():
 def python_exits():
     """os._exit() of Python is _exit(), too"""
     process = start(sys.executable, "-c", "import os, sys\ntry: os.read(os.pipe()[0], 1)\nexcept OSError: os._exit(3)")
-    stands(process)
+    until_blocked(process)
     status, _ = stop(process, signal.SIGTERM)
     if status != -signal.SIGTERM:
         yield f"status {status}"

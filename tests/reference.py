@@ -51,7 +51,7 @@ KNOWN_TAG = re.compile(r"point|signal|owner|rules? \d+(?:(?:, | and | to )\d+)*"
 
 
 def tags_are_known():
-    """a tag is one of those that bough.h lists, and stands at the end of its comment"""
+    """each tag is listed in bough.h, and is at the end of its comment"""
     for header in reference.headers:
         for entry in header.entries:
             for d in entry.declarations:

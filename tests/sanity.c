@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of the harness. A harness inside a test runs each bad test, which must be reported as failed, for the right
- * reason. */
+/* Tests of the harness. A harness inside a test runs each bad test, and must report it as failed, for the right reason.
+ */
 #include "harness_internal.h"
 
 #include <fcntl.h>

@@ -2,7 +2,8 @@
 """snippets.py ROOT LIBRARY FOLDER CC...: the C and C++ code of the documents is compiled and run.
 
 A block with main() is a program. It runs, and prints the block of text that follows it. The other blocks of a page
-are parts of tests/snippets/PAGE.c or .cpp, which includes each as "N.inc", N being its number on the page, from 1 on, and runs them.
+are parts of tests/snippets/PAGE.c or .cpp, which includes each as "N.inc", where N is its number on the page, from 1
+on, and runs it.
 """
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""symbols.py ROOT OBJECTS COMMAND [NM]: which file of src/ needs which, and of cli/, by the symbols of the objects.
+"""symbols.py ROOT OBJECTS COMMAND [NM]: checks which files of src/ and cli/ need each other, by the objects' symbols.
 
 Includes do not show a function that is only declared (tests/layers.py reads those). OBJECTS and COMMAND are the folders in which
 meson has put the objects of the library and of the command: thread/call.c is thread_call.c.o there. In src/ a call upward is
@@ -16,7 +16,7 @@ from layers import LAYERS, ORDER
 root, objects, command = map(Path, sys.argv[1:4])
 nm = sys.argv[4] if len(sys.argv) > 4 else "nm"
 UPCALLS = "upcalls.h"
-# Files of cli/ that are built in place of others, where a library is missing -> those others.
+# Files of cli/ that are built if a library is missing -> the files that they replace.
 IN_PLACE_OF = {"top/none.c": {"top"}, "resolver_none.c": {"resolver.c", "confine.c"}}
 
 
@@ -65,7 +65,7 @@ def uses(by):
 
 
 def edges():
-    """(file, file) -> names; without the upcalls, which are returned apart: name -> [(file, file)]."""
+    """Two values: (file, file) -> names, without the upcalls, and the upcalls: name -> [(file, file)]."""
     upcalls = declared()
     graph, upward = collections.defaultdict(set), collections.defaultdict(list)
     for path, other, name in uses(SYMBOLS):
@@ -77,7 +77,7 @@ def edges():
 
 
 def edges_of_command():
-    """(file, file) -> names."""
+    """(file, file) -> names, for the command."""
     graph = collections.defaultdict(set)
     for path, other, name in uses(COMMAND):
         graph[path, other].add(name)
@@ -85,7 +85,7 @@ def edges_of_command():
 
 
 def cycles(pairs):
-    """The sets of nodes that reach each other, of more than one (Tarjan)."""
+    """The sets of two or more nodes that reach each other (Tarjan)."""
     after = collections.defaultdict(set)
     for one, other in pairs:
         after[one].add(other)
@@ -121,7 +121,7 @@ def describe(cycle, graph):
 
 
 def between_folders(graph):
-    """The same with a folder in place of its files."""
+    """The same graph, with each folder in place of its files."""
     folders = collections.defaultdict(set)
     for (one, other), names in graph.items():
         if folder(one) != folder(other):
@@ -173,13 +173,13 @@ def check_folders():
 
 
 def replaced():
-    """The files of cli/ and the folders of it in whose place others are built."""
+    """The files and folders of cli/ that this build replaces by others."""
     for one, others in IN_PLACE_OF.items():
         yield from others if one in COMMAND else {one}
 
 
 def check_command_complete():
-    """each file of the command has an object, except those in whose place others are built"""
+    """each file of the command has an object, except files that the build replaces by others"""
     without = set(replaced())
     for path in sorted((root / "cli").rglob("*.c")):
         name = str(path.relative_to(root / "cli"))

@@ -77,11 +77,11 @@ static void futex_wake(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* Belongs to the thread: the caller may leave its frame as soon as t_spawn() has returned. */
+/* The thread frees it, because the caller may leave its frame as soon as t_spawn() has returned. */
 struct start {
     void *(*function)(void *);
     void *argument;
-    struct t_thread *thread; /* until `go` */
+    struct t_thread *thread; /* valid until `go` is set */
     uint32_t go;
 };
 
@@ -340,7 +340,7 @@ uint64_t t_random(uint64_t *state)
 
 static int silent = -1;
 
-/* Opened before any test, which would otherwise be reported to leak it. */
+/* Opened before the first test, so that no test is reported to leak it. */
 __attribute__((constructor)) static void make_silent(void)
 {
     int fds[2];

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""word.py ROOT: the list of steps in src/state/word.h against the code that makes them."""
+"""word.py ROOT: the list of steps in src/state/word.h agrees with the code that makes them."""
 import re
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ HEADER = root / "src" / "state" / "word.h"
 STEP = re.compile(r"\bX\((\w+),\s*(\w+),")
 USE = re.compile(r"\bBO_BY_(\w+)")
 FUNCTION = re.compile(r"^\w[^;{}()#]*?\b(\w+)\([^;{}]*\)\s*\{.*?^\}", re.M | re.S)
-# The usual names of a word: a field, or a parameter of that type.
+# A change of a word by an atomic operation. A word is usually a field or a parameter named `word`.
 PLAIN = re.compile(r"\b(?:bo_(?:or|and|swap|cas|add|sub|store)_\w+|atomic_\w+)\s*\(&?(?:\w+(?:->|\.))+word\b")
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 
@@ -31,7 +31,7 @@ def listed():
 
 
 def makers():
-    """Each use of a step's name in a function: (name, function, file)."""
+    """(name, function, file) for each use of a step's name in a function."""
     for path, text in sources():
         for function in FUNCTION.finditer(text):
             for name in USE.findall(function.group()):
@@ -48,7 +48,7 @@ def check_makers():
         if steps.get(name) != function:
             yield f"{path}: {function}() makes the step {name}, which the list gives to {steps.get(name)}()"
     for name in steps.keys() - made:
-        yield f"word.h: nobody makes the step {name}"
+        yield f"word.h: no function makes the step {name}"
 
 
 def check_plain():
