@@ -73,9 +73,11 @@ void bo_signals_forked(void);
 void bo_ladder_posted(struct bo_target *target, struct bo_record *r, bool repeated);
 /* An incident that the ladder watches is over. [signal] */
 void bo_ladder_closed(struct bo_record *r);
-/* A record is about to be visible to its target, has reached it for the first time, or is about to be closed;
- * `state` is the record's. [signal] */
-void bo_ladder_changed(const struct bo_record *r, uint64_t state, enum bough_post_status status);
+/* A record is about to be visible to its target, to be delivered, or to be closed: writes a report, which is handed out
+ * before the reports of later calls. `state` is the record's. Returns the report, or NULL. [signal] */
+void *bo_ladder_changes(const struct bo_record *r, uint64_t state, enum bough_post_status status);
+/* The record has changed, and the report can be handed out; not `done`: the report is dropped. [signal] */
+void bo_ladder_changed(void *report, bool done);
 
 /* On the ticker's thread: for each live slot with a record that it examines, and at each tick. Both return when to call
  * them again, on CLOCK_MONOTONIC. */

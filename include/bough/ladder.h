@@ -244,9 +244,9 @@ struct bough_posting {
 };
 
 /* Have `fn` called for each post, including those of the library (a deadline, a failed sibling) and from outside: when
- * it is made (before the target can meet it), when it is delivered, when it is over. On a thread of the library, one
- * call at a time; nothing waits for it. A repeated post that is only counted makes no call. The calls for earlier
- * posts are waited for, for 5 s at most. NULL ends that. Returns 0. [rule 40] */
+ * it is made (before the target can meet it), when it is delivered, when it is over: in this order. On a thread of the
+ * library, one call at a time; nothing waits for it. A repeated post that is only counted makes no call. The calls for
+ * earlier posts are waited for, for 5 s at most. NULL ends that. Returns 0. [rule 40] */
 typedef void bough_posting_fn(const struct bough_posting *posting, void *argument);
 BOUGH_API int bough_on_posting(bough_posting_fn *fn, void *argument);
 

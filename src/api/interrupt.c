@@ -148,7 +148,8 @@ int bough_reason_of(const bough_thread *thread, struct bough_record *record)
 }
 
 /* Clear the bit first, then the record: a post in between sets the bit again. It finds either the record that is being
- * cleared, and is cleared with it, or no record, and makes a new one. */
+ * cleared, and is cleared with it, or no record, and makes a new one. A record that is being written stays: its poster
+ * sets the bit when it has been written. */
 static int clear_records(struct bo_target *t, uint32_t kinds)
 {
     int cleared = 0;
@@ -161,10 +162,7 @@ static int clear_records(struct bo_target *t, uint32_t kinds)
             continue;
         }
         bo_and_seq(&t->due, ~(1u << kind));
-        if (!bo_record_stands(r))
-            continue; /* none, or one that is being written: its poster sets the bit when it has been */
-        bo_record_close(r, BOUGH_POST_CLEARED);
-        cleared++;
+        cleared += bo_record_close(r, BOUGH_POST_CLEARED);
     }
     return final ? (errno = EBUSY, -1) : cleared;
 }

@@ -14,6 +14,9 @@
     X(call_left)       /* after the window, before the thread records that it has left */         \
     X(post_recorded)   /* a record is written, no word is marked yet */                           \
     X(post_due)        /* points of the target can meet the record, no word is marked yet */      \
+    X(deliver_begins)  /* a point has found a record, it is not marked as delivered yet */        \
+    X(record_changes)  /* a record is delivered or closed next, its report has a place already */ \
+    X(record_changed)  /* a record is delivered or closed, the report is not handed out yet */    \
     X(post_promised)   /* a word counts a sender, nothing is written or sent yet */               \
     X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */          \
     X(add_published)   /* a child can be seen by posters, marks are not looked at yet */          \

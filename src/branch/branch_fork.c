@@ -31,8 +31,7 @@ static void forget_branch_state(struct bo_branch_state *state)
 static void forget_branch(struct bo_branch *b)
 {
     bo_store_relaxed(&b->live, 0);
-    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* every record: one may be half written, and not due yet */
-        bo_record_close(bo_record_of(&b->t, (enum bough_kind)kind), BOUGH_POST_ENDED);
+    bo_records_forget(&b->t);
     bo_store_relaxed(&b->t.due, 0);
     forget_branch_state(b->state);
     bo_ticker_deadline(b);

@@ -14,6 +14,7 @@ enum { ROOM = 256 };
 
 static struct item {
     struct bo_ring_item head;
+    bool dropped; /* the transition did not come about */
     struct bough_posting posting;
     char name[BO_NAME], wider_name[BO_NAME];
 } posting_items[ROOM];
@@ -45,6 +46,8 @@ int bough_on_posting(bough_posting_fn *fn, void *argument)
 static void hand_posting(void *item)
 {
     struct item *i = item;
+    if (i->dropped)
+        return;
     bo_lock(&posting_lock);
     bough_posting_fn *fn = posting_callback;
     void *argument = posting_argument;
@@ -66,14 +69,10 @@ static void fill_in_names(struct item *i, const struct bo_target *target)
         bo_name_of(&wider->t, i->wider_name);
 }
 
-/* Another thread's record may be closed and written again meanwhile: then two calls report the new record. */
-static void put_posting(const struct bo_record *r, uint64_t state, enum bough_post_status status)
+/* If another thread closes the record meanwhile, its fields may be those of the next post: then the caller drops the
+ * report. */
+static void fill_in(struct item *i, const struct bo_record *r, uint64_t state, enum bough_post_status status)
 {
-    struct item *i = bo_ring_claim(&posting_ring);
-    if (!i) {
-        bo_add_relaxed(&lost, 1);
-        return;
-    }
     struct bough_posting *p = &i->posting;
     bo_record_describe(r, &p->record);
     p->post.record = (uint64_t)(uintptr_t)p->record.target;
@@ -84,13 +83,27 @@ static void put_posting(const struct bo_record *r, uint64_t state, enum bough_po
     const struct bo_target *target = bo_target_of(p->post.record);
     if (target)
         fill_in_names(i, target);
-    bo_ring_announce(&posting_ring, i);
 }
 
-void bo_ladder_changed(const struct bo_record *r, uint64_t state, enum bough_post_status status)
+void *bo_ladder_changes(const struct bo_record *r, uint64_t state, enum bough_post_status status)
 {
-    if (bo_unlikely(bo_load_relaxed(&postings_wanted)))
-        put_posting(r, state, status);
+    if (bo_likely(!bo_load_relaxed(&postings_wanted)))
+        return NULL;
+    struct item *i = bo_ring_claim(&posting_ring);
+    if (i)
+        fill_in(i, r, state, status);
+    else
+        bo_add_relaxed(&lost, 1);
+    return i;
+}
+
+void bo_ladder_changed(void *report, bool done)
+{
+    struct item *i = report;
+    if (bo_likely(!i))
+        return;
+    i->dropped = !done;
+    bo_ring_announce(&posting_ring, i);
 }
 
 void bo_post_watch_after_fork(void)

@@ -144,9 +144,11 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
             *how = BO_POSTED;
             state = state_make(generation, serial, BO_RECORD_PENDING);
             bo_trace_post(target, event->kind, serial, event->rung, r->reason);
-            /* Before the target can see the record: its delivery and its end are reported after it. */
-            bo_ladder_changed(r, state, BOUGH_POST_PENDING);
+            /* The place among the reports is taken before the target can see the record: so the record's delivery
+             * and end are reported later. */
+            void *report = bo_ladder_changes(r, state, BOUGH_POST_PENDING);
             bo_store_seq(&r->state, state);
+            bo_ladder_changed(report, true);
             return serial;
         }
     }
@@ -178,34 +180,71 @@ __attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_r
         record->reason[i] = ((const volatile char *)r->reason)[i];
 }
 
+static bool is_standing(uint64_t state)
+{
+    return bo_record_status(state) == BO_RECORD_PENDING || bo_record_status(state) == BO_DELIVERED;
+}
+
 bool bo_record_stands(const struct bo_record *r)
 {
-    enum bo_record_status s = bo_record_status(bo_load_seq(&r->state));
-    return s == BO_RECORD_PENDING || s == BO_DELIVERED;
+    return is_standing(bo_load_seq(&r->state));
+}
+
+/* The report's place is taken before another thread can see the change: so reports are in the order of the changes.
+ * False: another thread has changed the record first, and *state is the new one. */
+static bool change(struct bo_record *r, uint64_t *state, uint64_t next, enum bough_post_status status)
+{
+    void *report = bo_ladder_changes(r, *state, status);
+    BO_HOOK(record_changes);
+    bool done = bo_cas_seq(&r->state, state, next);
+    BO_HOOK(record_changed);
+    bo_ladder_changed(report, done);
+    return done;
 }
 
 void bo_record_deliver(struct bo_record *r)
 {
     uint64_t state = bo_load_seq(&r->state);
+    BO_HOOK(deliver_begins);
     while (bo_record_status(state) == BO_RECORD_PENDING)
-        if (bo_cas_seq(&r->state, &state, state + (BO_DELIVERED - BO_RECORD_PENDING))) {
-            bo_ladder_changed(r, state, BOUGH_POST_DELIVERED);
+        if (change(r, &state, state + (BO_DELIVERED - BO_RECORD_PENDING), BOUGH_POST_DELIVERED))
             return;
-        }
 }
 
-void bo_record_close(struct bo_record *r, enum bough_post_status how)
+/* `last` is written before the record can be posted again. If two threads close the record, both write the same. */
+static bool end_serial(struct bo_record *r, enum bough_post_status how)
 {
+    uint32_t last = bo_load_seq(&r->last);
     uint64_t state = bo_load_seq(&r->state);
     uint32_t serial = bo_record_serial(state);
-    if (bo_record_status(state) == BO_EMPTY)
-        return;
-    bo_ladder_changed(r, state, how);
-    bo_trace_close(r->target, bo_load_relaxed(&r->kind), serial, how);
-    bo_store_seq(&r->last, serial << 4 | (uint32_t)how);
-    bo_store_seq(&r->state, state_make(state >> 32, (serial + 1) & SERIALS, BO_EMPTY));
+    if (is_standing(state))
+        bo_trace_close(r->target, bo_load_relaxed(&r->kind), serial, how);
+    do {
+        if (!is_standing(state) || bo_record_serial(state) != serial)
+            return false;
+        bo_cas_seq(&r->last, &last, serial << 4 | (uint32_t)how);
+    } while (!change(r, &state, state_make(state >> 32, (serial + 1) & SERIALS, BO_EMPTY), how));
+    return true;
+}
+
+bool bo_record_close(struct bo_record *r, enum bough_post_status how)
+{
+    if (!end_serial(r, how))
+        return false;
     if (bo_load_seq(&r->waiters))
         bo_futex_wake(bo_low_half(&r->state), INT_MAX);
     if (bo_load_seq(&r->watched))
         bo_ladder_closed(r);
+    return true;
+}
+
+void bo_records_forget(const struct bo_target *t)
+{
+    for (int kind = 0; kind < BO_KIND_COUNT; kind++) {
+        struct bo_record *r = bo_record_of(t, (enum bough_kind)kind);
+        uint64_t state = bo_load_seq(&r->state);
+        if (bo_record_status(state) == BO_WRITING)
+            bo_store_seq(&r->state, state + (BO_RECORD_PENDING - BO_WRITING));
+        bo_record_close(r, BOUGH_POST_ENDED);
+    }
 }

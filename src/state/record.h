@@ -10,7 +10,8 @@
  *
  * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6). A second post
  * finds it not EMPTY and only counts (rule 1), be it WRITING still or closed meanwhile: `tally` names the serial that
- * it counts for. The fields after it are written in WRITING only, and read when the status is PENDING or later.
+ * it counts for. The fields after it are written in WRITING only, and read when the status is PENDING or later. Each
+ * change of the status is made, and reported, by one thread.
  *
  * The fields after the line belong to the ladder: the incident's standing. `rung` is raised by each poster (its origin)
  * and by the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's thread.
@@ -106,8 +107,10 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
                         int limit, enum bo_posting *how);
 /* A point has failed for the record. */
 void bo_record_deliver(struct bo_record *r);
-/* The record is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. */
-void bo_record_close(struct bo_record *r, enum bough_post_status how);
+/* The record is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. False: it was over already. */
+bool bo_record_close(struct bo_record *r, enum bough_post_status how);
+/* In a forked child: close all records of a target, also one that a thread of the parent was writing. */
+void bo_records_forget(const struct bo_target *t);
 /* "stop", "timeout"...; "?" for an invalid kind. */
 const char *bo_kind_name(unsigned kind);
 /* Describe a record as its target can read it. */

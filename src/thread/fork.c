@@ -190,8 +190,7 @@ static void put_copy(const struct copy *c)
 /* Closes all records: interrupts of the parent's threads do not concern this process. */
 static void forget_posts(struct bo_target *t)
 {
-    for (int kind = 0; kind < BO_KIND_COUNT; kind++) /* every record: one may be half written, and not due yet */
-        bo_record_close(bo_record_of(t, (enum bough_kind)kind), BOUGH_POST_ENDED);
+    bo_records_forget(t);
     bo_store_relaxed(&t->due, 0);
 }
 

@@ -42,6 +42,9 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_call_left no_hook
 #define bo_hook_post_recorded no_hook
 #define bo_hook_post_due no_hook
+#define bo_hook_deliver_begins no_hook
+#define bo_hook_record_changes no_hook
+#define bo_hook_record_changed no_hook
 #define bo_hook_post_promised no_hook
 #define bo_hook_post_sent no_hook
 #define bo_hook_add_published no_hook

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules 13, 40 and 41: a report or a dump names the thread that it is about, although that thread ends, and another one
- * gets its slot, before the text is written. A post is reported before its end. */
+ * gets its slot, before the text is written. */
 #include "hooks.h"
 #include <bough/ladder.h>
 #include <fcntl.h>
@@ -227,42 +227,4 @@ TEST(a_dump_leaves_out_a_thread_that_ends_meanwhile)
     CHECK(!strstr(text, "thread leaver") && !strstr(text, "thread other"));
     close(file);
     others_end();
-}
-
-/* ---- posts ------------------------------------------------------------------------------------------------------- */
-
-static enum bough_post_status transitions[8];
-static _Atomic int transition_count;
-
-static void keep_transition(const struct bough_posting *p, void *kind)
-{
-    if (p->record.kind == *(enum bough_kind *)kind && transition_count < 8)
-        transitions[transition_count++] = p->status;
-}
-
-static void *posts_stop(void *target)
-{
-    CHECK_EQ(bough_interrupt(target, NULL), 0);
-    return NULL;
-}
-
-/* Fixed bug: the target could meet the record, and clear it, before the post was reported. */
-TEST(a_post_is_reported_before_its_end)
-{
-    struct t_thread poster;
-    enum bough_kind kind = BOUGH_STOP;
-    NEED_HOOKS();
-    CHECK_EQ(bough_on_posting(keep_transition, &kind), 0);
-    CHECK(bough_post_event(bough_self(), &(struct bough_event){.kind = BOUGH_OPERATOR}).record);
-    bo_hook_post_due = stop_here;
-    t_spawn(&poster, posts_stop, bough_self());
-    t_gate_wait(&hook_reached);
-    CHECK_EQ(bough_check(), -1);
-    CHECK_EQ(bough_clear(NULL), 2);
-    t_gate_open(&hook_go);
-    t_join(&poster);
-    t_until(transition_count >= 2);
-    CHECK_EQ(transitions[0], BOUGH_POST_PENDING);
-    CHECK_EQ(transitions[transition_count - 1], BOUGH_POST_CLEARED);
-    bough_on_posting(NULL, NULL);
 }
