@@ -55,8 +55,8 @@ int bo_frames_on_handler(uintptr_t sp)
     return bo_frames_on_alternate_stack() ? 1 : bo_self ? bo_frames_between(sp, bo_self->stack.high) : -1;
 }
 
-/* Does this code run in a signal handler? A handler runs with a signal blocked, which one call shows; the frames on the
- * stack distinguish a handler from a thread that always blocks signals. */
+/* A handler runs with a signal blocked, which one system call shows. The frames on the stack distinguish a handler from
+ * a thread that always blocks signals. */
 bool bo_frames_in_handler(uint64_t blocked)
 {
     return blocked && bo_frames_on_handler(BO_FRAME()) != 0;
@@ -71,8 +71,8 @@ bool bo_frames_in_handler_now(void)
 
 /* ---- calls that were left ---------------------------------------------------------------------------- */
 
-/* Are both addresses on the same stack? If the bounds of the thread's stack are unknown: is all memory in between
- * mapped? */
+/* Whether both addresses are on the same stack. If the bounds of the thread's stack are unknown: whether all memory
+ * between them is mapped. */
 BO_BARE static bool on_one_stack(const struct bo_thread *t, uintptr_t low, uintptr_t high)
 {
     enum { PAGE = 4096, FAR = 1 << 20 };
@@ -88,7 +88,7 @@ BO_BARE bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alte
     uintptr_t frame = t->call.frame;
     if (alternate || !on_one_stack(t, sp < frame ? sp : frame, sp < frame ? frame : sp))
         return false;
-    bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* in the other sort of calls libc's functions run */
+    bool window = !(bo_load_relaxed(&t->t.word) & BO_REPEAT); /* otherwise the call is inside functions of libc */
     return sp >= frame || (window && bo_frames_frame_in(sp, frame) == 0);
 }
 

@@ -22,25 +22,25 @@ bool bo_frames_on_alternate_stack(void);
 int bo_frames_on_handler(uintptr_t sp);
 /* Whether the calling code runs in a signal handler, or may do so. */
 bool bo_frames_in_handler_now(void);
-/* The same. `blocked`: the signals that are blocked, without those that bough has blocked. */
+/* The same, by `blocked`: the signals that are blocked, without those that bough has blocked. */
 bool bo_frames_in_handler(uint64_t blocked);
-/* The same between two places of that stack. */
+/* Whether a signal handler's frame lies between two places of the calling thread's stack: 1, 0, -1 unknown. */
 int bo_frames_between(uintptr_t low, uintptr_t high);
-/* The same in memory that is known to belong to a stack. */
+/* The same between two addresses that are known to belong to one stack. */
 int bo_frames_frame_in(uintptr_t low, uintptr_t high);
 
 /*
- * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word has IN. Was
- * the call left, by siglongjmp(), by pthread_exit() in a handler, or by an asynchronous cancellation? Otherwise the
- * code is a signal handler that has interrupted the call. False if this can't be determined. [signal]
+ * Code runs with its stack pointer at `sp`, or on the alternate signal stack, in no window, and the word has IN.
+ * Returns whether the call was left, by siglongjmp(), by pthread_exit() in a handler, or by an asynchronous
+ * cancellation; if not, the code is a signal handler that has interrupted the call. False if unknown. [signal]
  */
 bool bo_call_was_left(const struct bo_thread *t, uintptr_t sp, bool alternate);
 bool bo_call_was_left_here(const struct bo_thread *t);
 
 #if BO_HOOKS && BO_ARCH_WINDOW
 extern BO_TLS bool bo_call_at_hook;
-/* The wake signal, if it was blocked in the code at a hook. That may be the call itself: an old frame on its stack may
- * look like that of a handler (a sanitizer's frames have holes, which keep old frames). The window unblocks it. */
+/* The wake signal, if it was blocked in the code at a hook. That code may be the call itself: an old frame on its stack
+ * may look like that of a handler (a sanitizer's frames have holes, which keep old frames). The window unblocks it. */
 extern BO_TLS uint64_t bo_blocked_at_hook;
 #else
 enum { bo_call_at_hook = 0 };
@@ -50,9 +50,9 @@ enum { bo_call_at_hook = 0 };
 struct bo_libc_wait {
     struct timespec until; /* pass this object to libc, as an absolute time */
     struct bo_libc_wait *outer;
-    uint64_t below; /* the word before: the state of the call that a handler of the program has interrupted */
+    uint64_t below; /* the word before this wait: it has the state of the call that a handler has interrupted */
     bool in;
-    bool aside; /* made in a signal handler that has interrupted foreign code's call, whose step is `step` */
+    bool aside; /* this wait is in a signal handler that has interrupted foreign code's call, whose step is `step` */
     enum bo_foreign_step step;
     struct bo_trace_call recorded;
 };

@@ -16,7 +16,7 @@
 #include "upcalls.h"
 #include "wake/ticker.h"
 
-/* OFF: no check. ONCE: one check, and no more if main is still there. ON: until the end. */
+/* OFF: no check. ONCE: one check, and no more if main still exists. ON: checks until the process ends. */
 enum { OFF, ONCE, ON };
 #define PAUSE BO_MS(500)
 #define SOON BO_MS(50)

@@ -10,11 +10,11 @@
 
 enum { TRIES = 3 };
 
-/* The wave (32), and how many of its places are taken (32). A wave is never 0, which is "no place" in a slot. */
+/* The wave (32 bits), and how many of its places are taken (32 bits). In a slot, the wave 0 is "no place". */
 static _Atomic uint64_t places = UINT64_C(1) << 32;
-static _Atomic uint32_t cursor; /* the last slot examined, so that each has its turn */
+static _Atomic uint32_t cursor; /* the last slot examined, so that each slot has its turn */
 static _Atomic uint32_t given;  /* places that were given away since the last tick */
-static _Atomic int64_t look_at; /* when the ticker runs; 0: no thread waits */
+static _Atomic int64_t look_at; /* the time of the next tick; 0: no thread waits */
 static uint32_t grown;          /* used by the ticker: how many threads the last tick has woken without a place */
 
 _Atomic uint32_t bo_pace_waiting;
@@ -85,9 +85,9 @@ static void wake(struct bo_thread *t, uint32_t wave)
 /*
  * Wakes as many threads as there are places. A thread that frees a place, and a poster that puts a thread off, each
  * check whether the other has acted: so no place stays free while a thread waits. One case is left to the ticker: two
- * threads search for the same slot, and the one that does not find it holds the place that a third one needs.
+ * threads search for the same slot, and the thread that does not find it holds a place that a third thread needs.
  */
-static void go_on(void)
+static void fill_places(void)
 {
     uint32_t wave;
     for (int tries = 0; tries < TRIES && bo_load_seq(&bo_pace_waiting) && (wave = take_place()) != 0;) {
@@ -103,8 +103,8 @@ static void go_on(void)
 
 /* ---- a post ---------------------------------------------------------------------------------------------- */
 
-/* Not the calling thread: it posts to itself in a signal handler that has interrupted its call, which ends when the
- * handler returns (rule 5). And not without the ticker, which limits the delay. */
+/* The calling thread is not paced: it posts to itself in a signal handler that has interrupted its call, which ends
+ * when the handler returns (rule 5). No thread is paced without the ticker, which limits the delay. */
 static bool is_paced(const struct bo_thread *t)
 {
     return bo_load_relaxed(&t->t.paced) && t != bo_self && bo_ticker_runs();
@@ -123,13 +123,13 @@ bool bo_pace_enter(struct bo_thread *t)
 void bo_pace_leave(struct bo_thread *t)
 {
     take_place_from(t);
-    go_on();
+    fill_places();
 }
 
-static void look_in_time(void)
+static void schedule_tick(void)
 {
-    int64_t nobody = 0, when = bo_clock() + BO_PACE_WITHIN;
-    if (bo_load_seq(&look_at) == 0 && bo_cas_seq(&look_at, &nobody, when))
+    int64_t none = 0, when = bo_clock() + BO_PACE_WITHIN;
+    if (bo_load_seq(&look_at) == 0 && bo_cas_seq(&look_at, &none, when))
         bo_ticker_attend_by(when);
 }
 
@@ -139,8 +139,8 @@ void bo_pace_put_off(struct bo_thread *t)
     if (bo_swap_seq(&t->t.put_off, 1))
         return; /* another poster has set it: the thread that clears it reads the word afterwards */
     bo_add_seq(&bo_pace_waiting, 1);
-    look_in_time();
-    go_on();
+    schedule_tick();
+    fill_places();
 }
 
 /* ---- a thread that was woken ------------------------------------------------------------------------------ */
@@ -152,7 +152,7 @@ void bo_pace_done(struct bo_thread *t)
         return;
     bo_add_seq(&given, 1);
     free_pace_place(wave);
-    go_on();
+    fill_places();
 }
 
 void bough_paced(void)
@@ -190,10 +190,10 @@ int64_t bo_pace_tick(void)
     bo_store_seq(&look_at, 0);
     grown = bo_swap_seq(&given, 0) ? 0 : grown ? 2 * grown : BO_PACE_MOST;
     new_wave();
-    go_on();
+    fill_places();
     wake_without_a_place(grown);
     if (bo_load_seq(&bo_pace_waiting))
-        look_in_time(); /* a thread that is put off later schedules the ticker itself */
+        schedule_tick(); /* a thread that is put off later schedules the ticker itself */
     else
         grown = 0;
     when = bo_load_seq(&look_at);

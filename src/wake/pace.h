@@ -7,7 +7,7 @@
  * of these has a place, and passes it on to a thread whose wake was put off:
  *
  *      poster: DUE --place free?--> SENT, the signal
- *                  \--no--> put_off          --someone gives its place away, or the ticker--> SENT, the signal
+ *                  \--no--> put_off          --another thread frees its place, or the ticker--> SENT, the signal
  *
  *      woken thread: has the lock (bough_paced()), or its generation ends (bo_retire()) --> passes its place on
  *      ticker: no place is kept for longer than BO_PACE_WITHIN. If no place was passed on meanwhile, the threads may be
@@ -26,17 +26,17 @@
 enum { BO_PACE_MOST = 4 };
 #define BO_PACE_WITHIN BO_MS(50)
 
-/* May the thread, which a poster is about to mark, be woken now? If it is paced, true has given it a place. [signal] */
+/* Whether the thread, which a poster is about to mark, may be woken now. A paced thread then has a place. [signal] */
 bool bo_pace_enter(struct bo_thread *t);
-/* The thread did not need to be woken: free its place. [signal] */
+/* Free the place of a thread that did not need to be woken. [signal] */
 void bo_pace_leave(struct bo_thread *t);
-/* The thread has to be woken, but not yet. Called between bo_send_begin() and bo_send_end(). [signal] */
+/* Put off the wake of a thread that waits. Called with all signals blocked. [signal] */
 void bo_pace_put_off(struct bo_thread *t);
-/* Called on the thread when it has the lock, or ends. [signal] */
+/* Pass the thread's place on. Called on the thread when it has the lock, or ends. [signal] */
 void bo_pace_done(struct bo_thread *t);
 /* The number of slots with `put_off` set. */
 extern _Atomic uint32_t bo_pace_waiting;
-/* Called by the ticker, at each tick. Returns when to call it again, on CLOCK_MONOTONIC. */
+/* Called by the ticker, at each tick. Returns the time of the next call, on CLOCK_MONOTONIC. */
 int64_t bo_pace_tick(void);
 /* In a forked child, which has one thread: `self`, or NULL. */
 void bo_pace_after_fork(struct bo_thread *self);

@@ -48,7 +48,7 @@ void bo_wake(struct bo_thread *t, uint32_t generation, bool at_once)
 
 /* ---- waking a subtree ------------------------------------------------------------------------------ */
 
-/* A repeat that changes nothing wakes no thread: the thread has seen this record already, and may be running its
+/* A repeated post that changes nothing wakes no thread: the thread has met this record already, and may be running its
  * cleanup. */
 static void repeat(struct bo_thread *t, uint32_t generation, enum bo_posting how)
 {
@@ -79,8 +79,8 @@ unsigned bo_wake_subtree(const struct bo_target *target, bool at_once)
     return marked;
 }
 
-/* Is there anything below this target, besides the body? Children are counted before they are LIVE, branches before
- * they are open: a thread or branch that is missed here sees the mark itself. */
+/* Whether a thread or branch is below this target, besides the block's thread. Children are counted before they are
+ * LIVE, branches before they are open: a thread or branch that is missed here sees the mark itself. */
 static bool has_subtree(const struct bo_target *target)
 {
     if (!bo_is_branch(target))
@@ -99,8 +99,8 @@ static void wake_alone(struct bo_target *target, enum bo_posting how)
     repeat(t, bo_word_generation(bo_load_seq(&t->t.word)), how);
 }
 
-/* In a signal handler: the call that it has interrupted ends by the interrupt, not by EINTR and a later wake (rule
- * 5). */
+/* Called in a signal handler, so that the call that it has interrupted ends by the interrupt, not by EINTR and a later
+ * wake (rule 5). */
 static void wake_self(const struct bo_target *target, enum bo_posting how)
 {
     if (bo_self && bo_below(bo_self, target))
@@ -129,9 +129,9 @@ static void wake_subtree_from_here(struct bo_target *target, enum bo_posting how
 
 static const struct bough_event plain_stop = {.kind = BOUGH_STOP};
 
-/* The pin keeps the generation from ending while the record is written (rule 6). The pin is taken first, then the
- * generation is checked: bo_retire() ends the generation first and then waits for pins. All signals are blocked, so
- * that no thread is frozen here or leaves by a jump. */
+/* The pin keeps the generation from ending while the record is written (rule 6). It is taken before the generation is
+ * checked, because bo_retire() ends the generation and then waits for pins. All signals are blocked, so that no thread
+ * is frozen here or leaves by a jump. */
 static bool post_to(struct bo_target *target, uint32_t generation, uint64_t handle, const struct bough_event *event,
                     int limit, uint32_t *serial, uint64_t blocked)
 {

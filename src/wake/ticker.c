@@ -41,7 +41,7 @@ static _Atomic int64_t next_wake;       /* CLOCK_MONOTONIC */
 static _Atomic uint32_t attended;       /* a tick is wanted */
 static _Atomic uint32_t ticker_awaited; /* in a forked child: deadlines are open, and no ticker watches them yet */
 static int ticker_timer;
-static _Atomic bool has_timer;  /* false: there is none, because of RLIMIT_SIGPENDING */
+static _Atomic bool has_timer;  /* false: the timer could not be created, because of RLIMIT_SIGPENDING */
 static _Atomic uint32_t alarms; /* a futex word: the ticker sleeps on it if it has no timer */
 static struct bo_lock ticker_starting;
 
@@ -82,7 +82,7 @@ static _Atomic uint32_t work; /* item on top; BO_NONE: empty */
 static void enlist(struct bo_target *t)
 {
     if (bo_swap_seq(&t->work_here, 1))
-        return; /* it is listed already; the ticker clears this before it examines the slot */
+        return; /* the slot is listed already; the ticker clears this flag before it examines the slot */
     uint32_t top = bo_load_relaxed(&work);
     do
         bo_store_relaxed(&t->work_next, top);
@@ -115,7 +115,7 @@ void bo_trace_limited(void)
 
 void bo_ticker_attend_by(int64_t when)
 {
-    bo_store_seq(&attended, 1); /* as above: makes the ticker plan again */
+    bo_store_seq(&attended, 1); /* makes the ticker plan again, as in bo_ticker_attend() */
     wake_by(when);
 }
 
@@ -163,18 +163,18 @@ static int64_t time_worked(void)
 }
 
 /* When the ticker last looked for a standstill, and its processor time then; only the ticker's thread uses them. Each
- * interval begins with the clock that ended the one before, so that no standstill falls between two (rule 33). */
+ * interval begins with the clock value that ended the last interval, so that no standstill is missed (rule 33). */
 static int64_t looked, worked;
 
-/* The process may be stopped during the work, too; the time for the work itself, long with thousands of threads, is no
- * standstill. */
+/* The process may also be stopped while the ticker works. The time for the work itself, which is long with thousands of
+ * threads, is no standstill. */
 static void look_for_standstill(void)
 {
     looked = bo_notice_standstill(looked + time_worked() - worked);
     worked = time_worked();
 }
 
-/* A plan that was over before the last look has been counted by it. */
+/* If the planned time was before the last look, that look has counted it. */
 static void look_after_sleep(int64_t when)
 {
     int64_t planned = bo_earlier(when, bo_load_seq(&next_wake));
@@ -185,7 +185,7 @@ static void look_after_sleep(int64_t when)
 static void look_at_item(uint32_t item)
 {
     struct bo_target *t = bo_item_target(item);
-    if (bo_unlikely(bo_clock() - looked > BO_SEC(1))) /* or a deadline would pass that is still to be moved */
+    if (bo_unlikely(bo_clock() - looked > BO_SEC(1))) /* a standstill moves deadlines: move them before they fire */
         look_for_standstill();
     BO_HOOK(ticker_looks);
     bo_timer_heap_put(t, bo_service(t));
@@ -220,9 +220,9 @@ static int64_t plan(void)
     return next == BO_FOREVER ? next : bo_earlier(next, looked + BO_MS(HEARTBEAT_MS));
 }
 
-/* pthread_sigmask() may have unblocked the signal. None is lost by that, because everything is checked before the next
- * sleep. */
-static void block_own_signal(void)
+/* pthread_sigmask() may have unblocked the signal. No request is lost by that, because the ticker checks all of them
+ * before it sleeps. */
+static void block_ticker_signal(void)
 {
     static const uint64_t set = (uint64_t)1 << (BO_FALLBACK_SIGNAL - 1);
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&set, 0, sizeof set);
@@ -242,7 +242,7 @@ static void sleep_without_timer(uint32_t seen, int64_t when)
 static void sleep_until(int64_t when)
 {
     static const uint64_t set = (uint64_t)1 << (BO_FALLBACK_SIGNAL - 1);
-    block_own_signal();
+    block_ticker_signal();
     bool timed = bo_load_relaxed(&has_timer);
     uint32_t seen = bo_load_seq(&alarms);
     bo_store_seq(&next_wake, when);
@@ -261,7 +261,7 @@ static void sleep_until(int64_t when)
     look_after_sleep(when);
 }
 
-/* Repeated at each tick until it succeeds. */
+/* Called at each tick until it succeeds. */
 static void make_ticker_timer(void)
 {
     struct sigevent event;
@@ -328,7 +328,7 @@ static int start_ticker_thread(void)
         bo_store_seq(&ticker_state, NOT_RUNNING);
     while (!error && bo_load_seq(&ticker_state) == STARTING)
         bo_futex_sleep(&ticker_state, STARTING, BO_FOREVER);
-    bo_store_relaxed(&ticker_awaited, 0); /* also on failure: everything else works */
+    bo_store_relaxed(&ticker_awaited, 0); /* also after a failure: the rest of the library works without the ticker */
     if (bo_load_seq(&ticker_state) == RUNNING)
         return 0;
     bo_store_seq(&ticker_state, NOT_RUNNING);

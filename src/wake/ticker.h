@@ -21,14 +21,15 @@
 
 /* Start the ticker unless it runs; in ordinary code, before anything that may need it. 0 or -1 (EAGAIN). */
 int bo_ticker_need(void);
-/* Does the ticker run? In a forked child it runs only once it is needed. [signal] */
+/* Whether the ticker runs. In a forked child it starts only when it is needed. [signal] */
 bool bo_ticker_runs(void);
-/* Was the ticker's thread killed from outside, for example by a debugger? Then it counts as not running from now on.
- * Returns true to one caller only. [signal] */
+/* Whether the ticker's thread was killed from outside, for example by a debugger. It counts as not running from then
+ * on. Only one caller gets true. [signal] */
 bool bo_ticker_is_gone(void);
 /* Make the ticker examine a slot at once. [signal] */
 void bo_ticker_look(struct bo_target *target);
-/* A wake was sent, or an asynchronous region is due: check later whether it was answered. [signal] */
+/* A wake was sent, or an asynchronous region is due: make the ticker check later whether the thread answered.
+ * [signal] */
 void bo_ticker_watch(struct bo_thread *t);
 /* Wake all below a target that a signal handler has marked. [signal] */
 void bo_ticker_wake_subtree(struct bo_target *target);
@@ -36,15 +37,16 @@ void bo_ticker_wake_subtree(struct bo_target *target);
 void bo_ticker_deadline(struct bo_branch *b);
 void bo_ticker_after_fork(void);
 /* A forked child has no ticker until it needs one. If it has open deadlines, the ticker is started at the first point
- * outside of signal handlers; until then the word of the child's thread has DUE. Is that so? */
+ * outside of signal handlers; until then the word of the child's thread has DUE. Returns whether it is still to be
+ * started. */
 bool bo_ticker_is_awaited(void);
 /* Make the ticker examine a slot at `when` on CLOCK_MONOTONIC, or earlier. [signal] */
 void bo_ticker_look_by(struct bo_target *target, int64_t when);
 /* Make the ticker tick at once, without a slot to examine. [signal] */
 void bo_ticker_attend(void);
-/* Make it tick at `when` on CLOCK_MONOTONIC, or earlier. [signal] */
+/* Make the ticker tick at `when` on CLOCK_MONOTONIC, or earlier. [signal] */
 void bo_ticker_attend_by(int64_t when);
-/* Is the calling thread the ticker? It runs no application code and waits for nothing. */
+/* Whether the calling thread is the ticker, which runs no application code and waits for nothing. */
 bool bo_ticker_is_me(void);
 /* The kernel id of the ticker's thread; 0 if it does not run. */
 pid_t bo_ticker_tid(void);

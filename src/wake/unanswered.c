@@ -28,7 +28,7 @@ bool bo_unanswered_reports(struct bo_thread *t, enum bo_silence_report of)
     return !(bo_or_seq(&t->t.silence_reported, of) & of);
 }
 
-/* Noted before the cause is found, which takes a while: the thread may end meanwhile, and its slot get another user. */
+/* The thread's facts, noted before the search for the cause: the thread may end meanwhile, and its slot be reused. */
 struct silent {
     struct bo_thread *t;
     pid_t tid;
@@ -64,9 +64,9 @@ static const char *const refusal_text =
 
 /*
  * Why is there no acknowledgement? A runnable thread only waits for a processor, perhaps in the wake signal's handler,
- * where all signals are blocked: it may be one of a thousand that were woken at the same time. The ticker checks it
- * again; but a thread that is runnable at each check may be handling such signals all the time. A thread that blocks
- * the signal is sent the fallback signal, unless bough blocks it, in a slow handler of the application.
+ * where all signals are blocked: it may be one of a thousand threads that were woken at the same time. So the ticker
+ * checks it again, but only RUNS_FOR_LONG times: the thread may be handling such signals all the time. A thread that
+ * blocks the signal is sent the fallback signal, unless bough blocks the signal, in a slow handler of the application.
  */
 bool bo_unanswered_diagnose(struct bo_thread *t, uint32_t generation)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A wake that is not answered: why, and what is reported (rule 13). */
+/* Why a wake is not answered, and the reports about that (rule 13). */
 #ifndef BO_WAKE_UNANSWERED_H
 #define BO_WAKE_UNANSWERED_H
 
@@ -13,8 +13,8 @@ enum bo_silence_report {
     BO_REPORTED_LEFT = 8
 };
 bool bo_unanswered_reports(struct bo_thread *t, enum bo_silence_report of);
-/* Called by the ticker, after a wake was not answered: find the cause, and report it. Returns whether to send the wake
- * again; nothing is reported if the generation has ended by then. */
+/* Called by the ticker, after a wake was not answered: find the cause, and report it, unless the generation has ended
+ * meanwhile. Returns whether to send the wake again. */
 bool bo_unanswered_diagnose(struct bo_thread *t, uint32_t generation);
 
 #endif

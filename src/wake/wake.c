@@ -17,7 +17,7 @@ void bo_wake_ring(const struct bo_thread *t)
     bo_raw3(SYS_write, t->event_fd, (long)&one, sizeof one);
 }
 
-/* The ticker sends the signal later. */
+/* Makes the ticker send the signal later. */
 static void leave_to_ticker(struct bo_thread *t, int64_t when)
 {
     bo_store_seq(&t->t.unsent, 1);
@@ -36,8 +36,8 @@ static void signal_it(struct bo_thread *t)
         leave_to_ticker(t, bo_clock() + BO_FIRST_REPEAT);
 }
 
-/* The promise of a step on the word: a signal, if the thread waits for a bit that is set, or is summoned where a signal
- * may be delivered; a write to the event descriptor. */
+/* What the sender has to do after its step on the word: send a signal, if the thread waits for a bit that the step
+ * sets, or is summoned where a signal may be delivered; write to the event descriptor. */
 enum { SIGNAL = 1, RING = 2 };
 
 static unsigned promises(uint64_t w, uint64_t next, uint64_t summons)
@@ -63,8 +63,8 @@ static uint64_t counted(uint64_t next, unsigned promised)
     return (next + BO_SENDER) | (promised & SIGNAL ? BO_NOTE : 0);
 }
 
-/* The word can't count more senders to this thread, each of which needs one more system call. This thread has not
- * interrupted any of them, because senders block all signals. */
+/* Waits while the word can't count more senders. Each of these needs only one more system call, and the calling thread
+ * has not interrupted any of them, because senders block all signals. */
 static uint64_t after_a_moment(const struct bo_thread *t)
 {
     static const struct timespec moment = {0, 20000};
@@ -142,7 +142,7 @@ void bo_wake_again(struct bo_thread *t, bool newly_due)
 {
     uint64_t mask = bo_wake_bit();
     if (bo_call_was_left_here(t))
-        return; /* the next call detects that */
+        return; /* the thread's next call corrects the word */
     bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
     bo_wake_send_to_self(t);
     /* The thread may block the signal in the interrupted code, too: then the ticker uses the fallback signal. */

@@ -13,8 +13,8 @@ enum { COOKIE = 0x77616b65 };
 int bo_wake_signo;
 static _Atomic uint32_t plain_sends; /* some wakes are sent by tgkill(), without bough's mark */
 
-/* Sends the signal with a mark in its siginfo that it is bough's, because the program may use SIGURG as well. If a
- * sandbox forbids that, without the mark. */
+/* Sends the signal with bough's mark in its siginfo, because the program may use SIGURG as well; without the mark if a
+ * sandbox forbids rt_tgsigqueueinfo(). */
 BO_BARE long bo_wake_send_signal(pid_t tid)
 {
     siginfo_t info;
@@ -33,10 +33,10 @@ BO_BARE long bo_wake_send_signal(pid_t tid)
 BO_BARE enum bo_sender bo_wake_sent_by(const siginfo_t *info)
 {
     if (info->si_code == SI_QUEUE && info->si_value.sival_int == COOKIE)
-        return BO_SENT_BY_US;
+        return BO_SENT_BY_BOUGH;
     if (info->si_code == SI_TKILL && info->si_pid == bo_load_relaxed(&bo_pid) && bo_load_relaxed(&plain_sends))
-        return BO_SENT_BY_SOMEBODY;
-    return info->si_code == SI_USER && info->si_pid == 0 ? BO_SENT_BY_SOMEBODY : BO_SENT_BY_OTHERS;
+        return BO_SENT_BY_UNKNOWN;
+    return info->si_code == SI_USER && info->si_pid == 0 ? BO_SENT_BY_UNKNOWN : BO_SENT_BY_OTHERS;
 }
 
 BO_BARE void bo_wake_send_to_self(struct bo_thread *t)

@@ -23,7 +23,7 @@ bool (*_Atomic bo_on_ask)(void *context);
 
 /* ---- the handler ----------------------------------------------------------------------------------- */
 
-/* Ends waits inside libc by their timeouts; if that was too early, the ticker sends the signal again. */
+/* Ends waits inside libc by their timeouts. If libc had not read a timeout yet, the ticker sends the signal again. */
 BO_BARE static void end_libc_waits(const struct bo_thread *t)
 {
     for (struct bo_libc_wait *wait = t->call.libc_wait; wait; wait = wait->outer)
@@ -72,7 +72,7 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, boo
     switch (bo_arch_where(uc, &on_top)) {
     case BO_ENTERING:
         if (due && on_top)
-            bo_arch_cancel(uc); /* the wake was passed on: the window's test would find the signal blocked */
+            bo_arch_cancel(uc); /* come_back() blocks the signal, and the window's test would find it blocked */
         break;
     case BO_BEFORE:
         if (due)
@@ -86,7 +86,7 @@ BO_BARE static void in_call(struct bo_thread *t, uint64_t w, ucontext_t *uc, boo
         elsewhere(t, w, uc, ends);
         return;
     }
-    /* Now, not after the nested call: a handler may leave that call by a jump. */
+    /* Send the signal again now, not after the nested call, because a handler may leave that call by a jump. */
     if (on_top && (w & BO_ALL_DUE) && !bo_call_at_hook)
         come_back(t, uc);
 }
@@ -109,8 +109,8 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool forei
         bo_async_cut(t, uc); /* does not return if it leaves the region */
 }
 
-/* Forwards the signal to the previous handler. That one may have replaced the library's handler, and call it: this
- * recursion is stopped after one round. Returns whether a handler has run. */
+/* Forwards the signal to the previous handler. That handler may forward signals to the library's handler in turn: the
+ * recursion ends after one round. Returns whether a handler has run. */
 BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
 {
     static BO_TLS bool handing_on;
@@ -140,16 +140,16 @@ BO_BARE static void handle_wake(int signo, siginfo_t *info, void *context)
     struct bo_thread *t = bo_self;
     enum bo_sender sender = bo_wake_sent_by(info);
     bool answered = sender != BO_SENT_BY_OTHERS && is_asked(context);
-    bool handled = sender != BO_SENT_BY_US && !answered && hand_wake_on(signo, info, context);
+    bool handled = sender != BO_SENT_BY_BOUGH && !answered && hand_wake_on(signo, info, context);
     if (t)
-        wake_arrived(t, context, sender != BO_SENT_BY_US && !handled);
+        wake_arrived(t, context, sender != BO_SENT_BY_BOUGH && !handled);
     errno = saved;
 }
 
-/* ---- whose signal it is ------------------------------------------------------------------------------ */
+/* ---- the handler's installation ------------------------------------------------------------------------------ */
 
-/* Installs the handler by libc first, to get libc's restorer from the kernel; then by the kernel's call, with the
- * library's flags. */
+/* Installs the handler by libc's sigaction() first, to get libc's restorer from the kernel; then by the system call,
+ * with the library's flags. */
 static int install_wake(void)
 {
     struct sigaction action = {.sa_sigaction = handle_wake, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -184,8 +184,8 @@ void bo_wake_signal_take_back(void)
 
 bool bo_wake_signal_send(struct bo_thread *t)
 {
-    /* Without a window a wake ends a call because the call is not restarted. A handler that was installed later may
-     * restart calls, and still call the library's handler: then each wake is answered, but none ends the call. */
+    /* Without a window a wake ends a call only if the call is not restarted. Code may have installed a handler that
+     * restarts calls and still calls the library's handler: then each wake is answered, but none ends the call. */
     if (!BO_ARCH_WINDOW && bo_load_relaxed(&t->t.wakes_sent) >= MAX_UNHEEDED_WAKES && !bo_wake_signal_is_installed())
         bo_wake_signal_take_back();
     bool needs_second = bo_unlikely(bo_load_relaxed(&t->t.blocks_wake)) && bo_fallback_is_open();
@@ -195,7 +195,7 @@ bool bo_wake_signal_send(struct bo_thread *t)
 
 /* ---- installing ------------------------------------------------------------------------------------ */
 
-/* Not signals that report a fault of the thread, that can't be caught, or that libc reserves. */
+/* Excluded are signals that report a fault of the thread, that can't be caught, or that libc reserves. */
 static bool can_wake(long signo)
 {
     switch (signo) {
@@ -244,8 +244,8 @@ const sigset_t *bo_open_mask(const sigset_t *mask, sigset_t *copy)
     return copy;
 }
 
-/* A signal that a fault raises. Few install its handler with SA_RESTART, but it can't have ended a call, because it is
- * raised while a thread computes. */
+/* A signal that a fault raises. Its handlers are rarely installed with SA_RESTART, but it can't have ended a call,
+ * because it is raised while a thread computes. */
 static bool by_fault(int signo)
 {
     return signo == SIGILL || signo == SIGTRAP || signo == SIGABRT || signo == SIGBUS || signo == SIGFPE ||

@@ -2,11 +2,11 @@
 /*
  * Delivery: the wake signal and its handler, the only one the library has.
  *
- * The wake signal is SIGURG (its default action is to do nothing, so that a stray one is harmless), or the signal in
- * BOUGH_SIGNAL in the environment. Its handler is installed with SA_RESTART and SA_ONSTACK, and blocks all signals.
- * Signals that bough did not send go on to the previous handler.
+ * The wake signal is SIGURG (its default action is to do nothing, so that a stray one is harmless), or the signal that
+ * the environment has in BOUGH_SIGNAL. Its handler is installed with SA_RESTART and SA_ONSTACK, and blocks all signals.
+ * Signals that bough did not send are forwarded to the previous handler.
  *
- * A thread that blocks it is woken by the fallback signal, fallback_signal.h.
+ * A thread that blocks the wake signal is woken by the fallback signal, fallback_signal.h.
  */
 #ifndef BO_WAKE_WAKE_SIGNAL_H
 #define BO_WAKE_WAKE_SIGNAL_H
@@ -14,14 +14,14 @@
 #include <signal.h>
 #include "state/arena.h"
 
-/* Install the handler. 0; -1 with EINVAL (BOUGH_SIGNAL makes no sense). */
+/* Install the handler. 0; -1 if sigaction() fails. */
 int bo_wake_signal_init(void);
-/* Set by the dump, NULL before its first use. Called on a thread, known or not, that has received the wake signal, with
- * all signals blocked. Returns whether the signal was a request for the thread's stack. */
+/* Set by the first dump; NULL before. Called on any thread that has received the wake signal, adopted or not, with all
+ * signals blocked. Returns whether the signal was a request for the thread's stack. */
 extern bool (*_Atomic bo_on_ask)(void *context);
 /* Send the wake to a thread whose word counts the caller as a sender. False: it could not be sent. [signal] */
 bool bo_wake_signal_send(struct bo_thread *t);
-/* If other code has replaced the handler, take the signal back, and report that. */
+/* Whether the handler is still installed; if other code has replaced it, install it again, with a report. */
 bool bo_wake_signal_is_installed(void);
 void bo_wake_signal_take_back(void);
 /* Removes the wake signal from a mask that the kernel installs during a call (rule 13). Returns `copy`, or NULL for
