@@ -12,8 +12,8 @@
 
 struct bo_arena bo_arena;
 
-/* Indices up to these were used by this process or, before a fork, by its parent: a handle with one is stale, not
- * invalid. */
+/* The highest indices that this process or, before the fork, its parent has used: a handle with such an index may be
+ * stale, but is not invalid. */
 static uint32_t threads_known, branches_known;
 
 /* ---- the mapping: header, threads, branches, records -------------------------------------------------- */
@@ -62,8 +62,8 @@ static void make_root(void)
     bo_word_put(&root->t.word, bo_word_make(1, BO_LIVE), BO_BY_ROOT);
 }
 
-/* The kernel writes all of a shared mapping into a core file, 100 MB of zeros. Only this many slots of each table are
- * included. */
+/* By default the kernel writes all of a shared mapping into a core file, here 100 MB of zeros. Only this many slots of
+ * each table are included. */
 enum { IN_CORES = 256 };
 
 static void not_in_cores(const void *from, const void *end)
@@ -82,7 +82,7 @@ static void trim_cores(const struct bo_arena *a)
     not_in_cores(of_branches + (size_t)IN_CORES * BO_KIND_COUNT, (char *)a->head + SIZE);
 }
 
-/* The magic is written last: a reader that finds it finds the rest. */
+/* The magic is written last: if a reader finds it, the rest is complete. */
 static void make_tables(char *p, uint32_t first_generation)
 {
     struct bo_arena *a = &bo_arena;
@@ -91,7 +91,7 @@ static void make_tables(char *p, uint32_t first_generation)
     a->record = (void *)(p + RECORD_AT);
     make_header((void *)p, first_generation);
     make_root();
-    bo_signal_fence(); /* a thread that finds the header finds the rest */
+    bo_signal_fence(); /* if a thread finds the header, the rest is complete */
     a->head = (void *)p;
     trim_cores(a);
     atomic_thread_fence(memory_order_release);
@@ -108,8 +108,8 @@ static void make_mailbox(void)
     memcpy(m->magic, BO_MAIL_MAGIC, sizeof BO_MAIL_MAGIC);
 }
 
-/* A first generation for a child. Not 1, which the root's handle has in every process; very probably not one that the
- * parent has used; and far from the maximum, where a slot's generations would start again. */
+/* The first generation of a child's slots: not 1, which the root's handle has in every process; very probably not a
+ * generation that the parent has used; and far from the maximum, after which a slot's generations start again. */
 static uint32_t another_generation(void)
 {
     uint64_t mixed = ((uint64_t)bo_clock() ^ (uint64_t)getpid() << 32) * 0x9e3779b97f4a7c15u;
@@ -214,7 +214,7 @@ struct bo_thread *bo_thread_new(void)
     struct bo_thread *t = (struct bo_thread *)take_slot(false);
     if (!t)
         return NULL;
-    t->event_fd = -1; /* not in bo_bind(), which a withdrawn child never reaches; 0 is a descriptor */
+    t->event_fd = -1; /* set here because a withdrawn child never reaches bo_bind(); 0 is a valid descriptor */
     bo_futex_room(t->t.index);
     return t;
 }
@@ -258,8 +258,8 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-/* Stored in ordinary memory when slots are used, because the child can't read the parent's arena. */
-static void know(uint32_t threads, uint32_t branches)
+/* Called when slots are used. The numbers are kept outside the arena, because a child can't read its parent's arena. */
+static void note_used(uint32_t threads, uint32_t branches)
 {
     threads_known = larger(threads_known, threads);
     branches_known = larger(branches_known, branches);
@@ -272,7 +272,7 @@ void bo_arena_lend(bool begin)
 
 void bo_arena_drop(uint32_t threads, uint32_t branches)
 {
-    know(threads, branches);
+    note_used(threads, branches);
     bo_futex_after_fork();
     bo_map_lent();
     if (bo_arena.head)
@@ -283,7 +283,7 @@ void bo_arena_drop(uint32_t threads, uint32_t branches)
 
 int bo_arena_renew(uint32_t threads, uint32_t branches)
 {
-    know(threads, branches);
+    note_used(threads, branches);
     bo_futex_after_fork();
     bo_map_lent();
     void *p = bo_map_new(bo_arena.head, SIZE);
@@ -325,7 +325,7 @@ struct bo_target *bo_target_of(uint64_t handle)
     if ((handle & BO_HANDLE_TAG_MASK) != BO_HANDLE_TAG || index == BO_NONE || !is_known_slot(branch, index))
         return errno = EINVAL, NULL;
     if (!bo_arena.head)
-        return errno = ESRCH, NULL; /* it stayed in the parent */
+        return errno = ESRCH, NULL; /* the slot's thread or branch stayed in the parent */
     return slot(branch, index);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena: every thread, branch and record that bough knows, in one mapping.
+ * The arena: one mapping with a slot for every thread and branch, and all records.
  *
- * Slots are type-stable: once a thread's slot, always a thread's slot, so that a poster with a stale handle
- * reads valid memory and finds another generation. They refer to each other by index, not by pointer, so
- * that the same mapping can be read from outside the process (arena_map.h). A slot's life:
+ * Slots are type-stable: a thread's slot is only ever used for threads, so that a poster with a stale handle reads
+ * valid memory and finds another generation. Slots refer to each other by index, not by pointer, so that the same
+ * mapping can be read from outside the process (arena_map.h). A slot's life:
  *
  *     FREE --bo_thread_new/bo_branch_new--> its owner's --publish: LIVE--> seen by posters
  *       ^                                                                     |
@@ -12,10 +12,10 @@
  *
  * A handle is index and generation in one value: bit 63 is set for a branch.
  *
- * How to read it from outside, while it changes: take the word of a slot that is LIVE, then the slot, then the word
- * again. If the generation is the same, what its user wrote before publishing it (parent, owner, file and line) is
- * complete. The fields that a live user changes (name, regions) are consistent if two copies are equal. The fields of a
- * record are consistent if its state is the same before and after, and PENDING or DELIVERED.
+ * To read the arena from outside, while it changes: read the word of a slot that is LIVE, then the slot, then the word
+ * again. If the generation is the same, the fields that the owner wrote before publishing the slot (parent, owner, file
+ * and line) are complete. The fields that a live owner changes (name, regions) are consistent if two copies are equal.
+ * The fields of a record are consistent if its state is the same before and after, and PENDING or DELIVERED.
  */
 #ifndef BO_STATE_ARENA_H
 #define BO_STATE_ARENA_H
@@ -30,8 +30,8 @@
 enum {
     BO_THREADS = 1 << 15,
     BO_BRANCHES = 1 << 15,
-    BO_NONE = 0, /* index 0 is no thread */
-    BO_ROOT = 1, /* the branch around everything */
+    BO_NONE = 0, /* the index of no slot */
+    BO_ROOT = 1, /* the branch around all threads and branches */
     BO_NAME = 32,
     BO_LINE = 64,   /* a cache line */
     BO_REGIONS = 6, /* regions kept for the tree, the outermost ones */
@@ -41,20 +41,20 @@ enum {
 
 /* The values that bough_ladder_set() has set for a target; 0: not set. In ms, to save space. */
 struct bo_ladder_cells {
-    _Atomic uint32_t set; /* whether any of them is set */
+    _Atomic uint32_t set; /* whether any of these values is set */
     _Atomic uint32_t grace, cap;
     _Atomic uint32_t time[BO_RUNGS];
     _Atomic uint8_t ceiling[BO_KIND_COUNT + 1];
 } __attribute__((aligned(8)));
 
 /*
- * Anything that can be posted to: what thread and branch slots begin with. Posters and the ticker write the first cache
- * line. The fields of the owner come after it, so that a post does not take the owner's cache lines.
+ * The common first part of thread and branch slots, to which interrupts can be posted. Posters and the ticker write the
+ * first cache line. The owner's fields come after it, so that a post does not take the owner's cache lines.
  *
  *   due         bit k: a record of kind k is pending for this target
  *   pins        posters that are writing a record here: the slot waits for them
  *   work_next, work_here   link and membership of the ticker's work list, see ticker.c
- *   wake_subtree  a signal handler marked it: the ticker wakes the threads below
+ *   wake_subtree  a signal handler marked the target: the ticker wakes the threads below it
  *   tick_at     when the ticker examines the slot; only the ticker uses it
  *   ladder      the values that bough_ladder_set() has set
  *   name        written by the owner only, always terminated
@@ -64,11 +64,11 @@ struct bo_ladder_cells {
  *   last_wake_at    when the last wake was sent, or an asynchronous region became due
  *   wakes_sent  wake signals sent since the thread last left a call
  *   diagnoses   how often the ticker has diagnosed this wake
- *   silence_reported   it was reported that the thread does not acknowledge
- *   blocks_wake it was found to block the wake signal: send the fallback signal immediately
- *   put_off     it shares a lock with others, and its wake was put off (wake/pace.h)
- *   wave        it was woken, and has a place of this wave; 0: it has none
- *   paced       it shares a lock with other threads: few of them are woken at a time (wake/pace.h)
+ *   silence_reported   the reports made about this thread (wake/unanswered.h)
+ *   blocks_wake the thread was found to block the wake signal: send the fallback signal immediately
+ *   put_off     the thread shares a lock with others, and its wake was put off (wake/pace.h)
+ *   wave        the thread was woken, and has a place of this wave; 0: it has no place
+ *   paced       the thread shares a lock with others: few of them are woken at a time (wake/pace.h)
  *   join_waiters   threads that wait for this generation to end, on its futex word
  */
 struct bo_target {
@@ -93,8 +93,8 @@ _Static_assert(offsetof(struct bo_target, ladder) == BO_LINE,
                "the fields that others write and the owner's fields are in different cache lines");
 
 /*
- * Records that do not count until a time (bough_now()): those numbered up to `seq`, unless their rung is above `rung`.
- * seq 0: none. The owner writes it by bo_suppress(), the ticker and walks read it.
+ * Suppresses, until a time of bough_now(), the records numbered up to `seq` whose rung is not above `rung`. seq 0: no
+ * record. The owner writes the struct by bo_suppress(); the ticker and walks read it.
  */
 struct bo_suppression {
     _Atomic uint64_t seq;
@@ -114,7 +114,7 @@ static inline bool bo_suppression_is_endless(const struct bo_suppression *s)
     return bo_load_seq(&s->seq) && bo_load_relaxed(&s->until) == BO_FOREVER;
 }
 
-/* When the suppression ends, if it is in force at `now`; BO_FOREVER: it is not, or has no end. */
+/* When the suppression ends, if it is in force at `now`; BO_FOREVER: it is not in force, or has no end. */
 static inline int64_t bo_suppression_end(const struct bo_suppression *s, int64_t now)
 {
     int64_t until = bo_load_seq(&s->seq) ? bo_load_relaxed(&s->until) : BO_FOREVER;
@@ -122,48 +122,48 @@ static inline int64_t bo_suppression_end(const struct bo_suppression *s, int64_t
 }
 
 /*
- * Is a thread in a call of foreign code? CALL: in one that reports an interrupt to its caller. SILENT: in one that
- * cannot (a pause, a condition wait; thread/foreign.h). ASIDE: in either, but a handler of the ladder runs nested
- * inside it. CALL and SILENT are also the distance, in bytes, from DUE to the bit that ends such a call.
+ * Whether a thread is in a call of foreign code. CALL: in a call that reports an interrupt to its caller. SILENT: in a
+ * call that cannot (a pause, a condition wait; thread/foreign.h). ASIDE: in one of the two, but a handler of the ladder
+ * runs nested inside it. CALL and SILENT are also the distance, in bytes, from DUE to the bit that ends such a call.
  */
 enum bo_foreign_step { BO_NOT_FOREIGN, BO_FOREIGN_CALL, BO_FOREIGN_SILENT, BO_FOREIGN_ASIDE };
 
 /* How a thread wants foreign code to be interrupted: bough_foreign_set(). All 0: the defaults. */
 struct bo_foreign_ways {
     int error;
-    unsigned kinds; /* the kinds of records that interrupt it, a bit for each enum bough_kind; 0: all */
+    unsigned kinds; /* the kinds of records that interrupt foreign code, a bit for each enum bough_kind; 0: all */
     int64_t grace;
     void (*on_cut)(void), (*choose)(void);
     void *argument;
 };
 
 enum bo_outcome_note {
-    BO_REPORTED,       /* it failed */
-    BO_RETRIED,        /* it failed with EINTR, was made again at once, and failed with the other error */
-    BO_TOOK_NO_OTHER,  /* it failed with EINTR and was made again; the caller tolerates no other error */
+    BO_REPORTED,       /* the call failed */
+    BO_RETRIED,        /* the call failed with EINTR, was repeated at once, and failed with the other error */
+    BO_TOOK_NO_OTHER,  /* the call failed with EINTR and was repeated; the caller tolerates no other error */
     BO_ENDED_SILENTLY, /* a silent wait ended early */
     BO_IGNORED_POLL    /* the failure of a poll() was ignored; this call failed with its error */
 };
 
 /* How the thread's last interrupted call of foreign code failed, for reports. `at` 0: there was none. Written by the
- * owner, field by field: a report may mix two of them. */
+ * owner, field by field: a report may mix the fields of two calls. */
 struct bo_outcome {
     const char *_Atomic call;   /* a name in the library's constant data */
     const char *_Atomic object; /* the path of the calling object; may be unloaded */
     _Atomic int64_t at;
-    _Atomic int error;    /* the error number; 0: it reported success */
+    _Atomic int error;    /* the error number; 0: the call reported success */
     _Atomic uint8_t last; /* enum bo_outcome_note */
 };
 
-/* The outermost critical section: since when, with which budget; and the account of the incident that it pauses:
- * thread/section.c has the clock. */
+/* The outermost critical section: its start and its budget; and the pauses of the incident that it delays. The clock is
+ * in thread/section.c. */
 struct bo_section {
     _Atomic int64_t entry, budget;
     _Atomic int64_t pause_used, pause_min;
     _Atomic uint64_t pause_seq;
 };
 
-/* The call that the thread is in. Each call uses all of these fields. */
+/* The thread's present call. Each call uses all of these fields. */
 struct bo_call_state {
     uintptr_t frame; /* where on the stack the outermost call was made; while the word says IN */
     const void *due_byte;
@@ -173,13 +173,13 @@ struct bo_call_state {
     bool foreign_cut;        /* that call was interrupted */
     bool last_was_cut;       /* the last failing call was interrupted (rule 28) */
     bool recomputed_on_top;  /* a handler that interrupted a call has recomputed the word */
-    _Atomic uint8_t
-        below_handler; /* the wake signal is blocked in a handler's frame, and is delivered when the handler returns */
+    /* The wake signal is blocked in a handler's frame, and is delivered when the handler returns. */
+    _Atomic uint8_t below_handler;
     bool foreign_from_start;  /* foreign code of the thread is opted in from its start */
-    _Atomic uint8_t recorded; /* its calls are recorded (trace/recorder.h): they take the slow path */
+    _Atomic uint8_t recorded; /* the thread's calls are recorded (trace/recorder.h), and take the slow path */
 };
 
-/* How many regions of each kind the thread has open. Written by the thread only. */
+/* The numbers of open regions of each kind. Written by the thread only. */
 struct bo_open_regions {
     uint32_t critical, allow, async, cleanup, closable;
     uint32_t foreign; /* one more if foreign code of the thread is opted in from its start */
@@ -195,8 +195,8 @@ struct bo_stack_bounds {
  *
  *   delivered_seq, delivered_rung, delivered_at   the highest record that a point of this thread has failed for
  *   handled_seq, handled_rung   handlers have run for this record, up to this rung
- *   handling    the handler that runs now, on the thread's stack
- *   handlers, finals   regions with a handler of rung 2, of rung 3; seen by the ladder
+ *   handling    on the thread's stack: the handler that runs now
+ *   handlers, finals   the numbers of regions with a handler of rung 2, of rung 3; the ladder reads them
  *   jumped      the last handler has left by a jump
  */
 struct bo_thread_incident {
@@ -219,34 +219,34 @@ struct bo_freeze {
 
 /* The branch or thread that the thread waits for. */
 struct bo_join {
-    _Atomic uint32_t branch; /* the end of its children; BO_NONE; BO_ROOT: it waits at its exit for all other threads */
-    _Atomic pid_t thread;    /* the thread that foreign code joins, a wait that is never interrupted; 0 */
+    _Atomic uint32_t branch; /* it waits for the end of this branch's children; BO_ROOT: at exit, for all threads */
+    _Atomic pid_t thread;    /* foreign code joins this thread, a wait that is never interrupted; 0: none */
 };
 
 /* A region that is kept for the tree. */
 struct bo_shown_region {
-    struct bough_region *at; /* its address on the owner's stack, which shows that a plain longjmp() has left it */
+    struct bough_region *at; /* its address on the owner's stack, which shows whether a longjmp() has left it */
     const char *file;
     int line, kind;
     int64_t since;
 };
 
 /*
- * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a
- * worker runs is another generation. A blocked child takes all of it: the fields are ordered so that there is little
- * padding, and so that a region's begin and end use one cache line besides those of a call.
+ * A thread's slot. It belongs to an OS thread from its adoption or start to its end; each child that a worker runs is
+ * another generation. Each blocked child takes a slot: the fields are ordered so that there is little padding, and so
+ * that a region's begin and end use one cache line besides those of a call.
  *
- *   parent      the branch it is a child of; BO_ROOT for main and adopted threads
- *   top         the innermost branch it has open; BO_NONE
- *   outermost   the outermost open branch, or the last one that it had; BO_NONE
- *   disabled    started at level disabled
+ *   parent      the branch that the thread is a child of; BO_ROOT for main and adopted threads
+ *   top         the innermost branch that the thread has open; BO_NONE
+ *   outermost   the outermost open branch, or the last one that the thread had; BO_NONE
+ *   disabled    the thread was started at level disabled
  *   shield      the records that a cleanup region suppresses (rule 20)
  *   resumed     the records suppressed since a handler's verdict to resume
  *   reported    the records delivered to foreign code by a failing call
  *   silenced    the records that have ended a silent wait of foreign code
- *   left        what it leaves if it is lost: set by the thread itself before it freezes, see branch/lost.c
- *   call.due_byte   the byte of its word that a call's window tests. It follows from `foreign` (thread/foreign.h); stored,
- *               so that calls need not compute it
+ *   left        what the thread leaves if it is lost: set by the thread itself before it freezes, see branch/lost.c
+ *   call.due_byte   the byte of the word that a call's window tests. It follows from `foreign` (thread/foreign.h), but
+ *               is stored, so that calls need not compute it
  */
 struct bo_thread {
     struct bo_target t;
@@ -275,28 +275,30 @@ struct bo_thread {
     struct bo_shown_region region[BO_REGIONS];
     struct bo_section section;
     struct bo_worker *worker; /* of a child; NULL for main and adopted threads */
-    struct bo_child *child;   /* what it runs now */
+    struct bo_child *child;   /* the child that the worker runs now */
     struct bo_foreign_ways ways;
     struct bo_outcome outcome;
 } __attribute__((aligned(BO_LINE)));
 
 _Static_assert(sizeof(struct bo_thread) <= 768, "memory of a blocked child: see make bench");
-/* A call works with the word and with one line more. */
+/* A call uses the word's cache line and one more. */
 _Static_assert(offsetof(struct bo_thread, call) / BO_LINE == offsetof(struct bo_thread, depth) / BO_LINE,
                "the fields that each call uses are in one cache line");
 _Static_assert(offsetof(struct bo_thread, open) / BO_LINE == offsetof(struct bo_thread, left) / BO_LINE,
                "the fields that each region uses are in one cache line");
 
 /*
- * A branch's slot. `outer` is the branch around it: the one its owner opened before, or the one its owner
- * is a child of. Everything inside it ends before it: an ancestor of a live thread is live.
+ * A branch's slot. `outer` is the branch around it: the branch that its owner opened before, or that its owner is a
+ * child of. All threads and branches inside it end before it: an ancestor of a live thread is live.
  *
- *   ahead      the next branch further out with anything to examine, and the mark since which that is valid (state/tree.h)
- *   reach, sure   where to look for the threads inside it (state/reach.h)
+ *   ahead      the next branch further out that a walk has to examine, and the number of marks for which that is valid
+ *              (state/tree.h)
+ *   reach, sure   the parts of the slot table that contain the threads inside the branch (state/reach.h)
  *   depth, jump   how many branches are around it; an ancestor, by which others are found in few steps (state/reach.h)
- *   shield     it was opened in a cleanup region: records further out are suppressed (rule 20)
- *   live       children that run; the futex word that the end waits on. With BO_ORPHANED: its owner was lost, and the
- *              last child ends it; then its owner is BO_NONE, and it counts as a live member of the branch around it
+ *   shield     if the branch was opened in a cleanup region: records further out are suppressed (rule 20)
+ *   live       the number of running children; the futex word that the end waits on. With BO_ORPHANED the owner was
+ *              lost, so that `owner` is BO_NONE: the last child ends the branch, which counts as a live member of the
+ *              branch around it
  */
 #define BO_ORPHANED ((uint32_t)1 << 31)
 
@@ -318,12 +320,12 @@ struct bo_branch {
     struct bo_suppression shield;
     const char *file;
     int line;
-    struct bo_branch_state *state; /* what only this process needs: children, failures. branch/end.c */
+    struct bo_branch_state *state; /* children and failures, which only this process needs: branch/branch_state.h */
 } __attribute__((aligned(BO_LINE)));
 
 /*
- * The beginning of the mapping; tables of threads, branches and records follow, at the offsets in it. A reader in
- * another process uses the same layout: it was built from the same files, or refuses to read (version, layout).
+ * The beginning of the mapping; tables of threads, branches and records follow, at the offsets in the header. A reader
+ * in another process uses the same layout: it was built from the same files, or refuses to read (version, layout).
  */
 struct bo_header {
     char magic[16]; /* BO_ARENA_MAGIC; written last */
@@ -334,14 +336,14 @@ struct bo_header {
     uint64_t thread_at, branch_at, record_at, size;
     int64_t started; /* CLOCK_MONOTONIC */
     pid_t pid;
-    _Atomic pid_t ticker;        /* its kernel thread; 0: it does not run */
+    _Atomic pid_t ticker;        /* the ticker's kernel thread; 0: it does not run */
     _Atomic int64_t stood_still; /* how far bough_now() is behind CLOCK_MONOTONIC (rule 33) */
-    char library[16];            /* its version */
+    char library[16];            /* the library's version */
     int ticker_signal;
     _Atomic uint32_t thread_high; /* slots ever used: a scan ends here. In a cache line that is seldom written */
     _Atomic uint32_t branch_high;
 
-    /* Written when a slot is taken, on a cache line apart from the fields that all threads read. The slots from `next`
+    /* Written when a slot is taken: a separate cache line from the fields that all threads read. The slots from `next`
      * on were never used, unless a fork has kept them. */
     __attribute__((aligned(BO_LINE))) _Atomic uint32_t thread_next;
     _Atomic uint32_t branch_next;
@@ -365,7 +367,7 @@ struct bo_arena {
 
 extern struct bo_arena bo_arena;
 
-/* How many slots of each sort were ever used: a scan ends here. 0: there is no arena, for lack of memory. */
+/* How many slots of each table were ever used: a scan ends here. 0: there is no arena, for lack of memory. */
 static inline uint32_t bo_threads_used(void)
 {
     return bo_arena.head ? bo_load_seq(&bo_arena.head->thread_high) : 0;
@@ -378,27 +380,27 @@ static inline uint32_t bo_branches_used(void)
 /* A checksum of the offsets of the fields that readers use: another build of the same version may have moved them. */
 uint32_t bo_arena_layout(void);
 
-/* Map the arena and make the root, before anything else. 0 or -1 with ENOMEM: there is no arena, and this may be tried
+/* Map the arena and make the root, before anything else. 0 or -1 with ENOMEM: there is no arena, and the caller may try
  * again. */
 int bo_arena_init(void);
-/* A free slot, its generation not LIVE yet; NULL with EAGAIN if the table is full. Lock-free, so that a
- * call in a signal handler can adopt. */
+/* Take a free slot, whose generation is not LIVE yet; NULL with EAGAIN if the table is full. Lock-free, so that a call
+ * in a signal handler can adopt its thread. */
 struct bo_thread *bo_thread_new(void);
 struct bo_branch *bo_branch_new(void);
 void bo_thread_free(struct bo_thread *t);
 void bo_branch_free(struct bo_branch *b);
-/* Set a target's name, cut if it is too long; NULL: none. Called by its owner. */
+/* Set a target's name, truncated if it is too long; NULL: none. Called by its owner. */
 void bo_set_name(struct bo_target *t, const char *name);
 /* A copy of a target's name: the slot may get its next user, and name, at this moment. Returns `name`. */
 const char *bo_name_of(const struct bo_target *t, char name[BO_NAME]);
 
 /* ---- a fork: the child has a new arena, in the same place (fork.c) --------------------- */
 
-/* In the parent, before and after a fork: meanwhile a child inherits the mapping, which reserves its addresses
+/* Called in the parent, before and after a fork: in between, a child inherits the mapping, which reserves its addresses
  * (arena_map.h). */
 void bo_arena_lend(bool begin);
-/* In the child: map an empty arena, with the root. Its slots begin with generations that no handle of the parent has.
- * `threads` and `branches`: how many slots the parent had used. -1: there is no memory, and nothing is mapped there. */
+/* Called in the child: map an empty arena, with the root. Its slots begin with generations that no handle of the parent
+ * has. `threads` and `branches`: how many slots the parent had used. -1: there is no memory, and no arena. */
 int bo_arena_renew(uint32_t threads, uint32_t branches);
 /* Continue without an arena, until bo_arena_init() makes one: the child must not use its parent's. */
 void bo_arena_drop(uint32_t threads, uint32_t branches);
@@ -415,8 +417,8 @@ static inline struct bo_branch *bo_branch_at(uint32_t index)
     return &bo_arena.branch[index];
 }
 
-/* `freeze.state` holds a state of ladder/freeze.h and the generation that it belongs to. In this state, the last one,
- * the thread stands still. */
+/* `freeze.state` holds a state of ladder/freeze.h and the generation that it belongs to. BO_STANDS_STILL is the last of
+ * these states. */
 enum { BO_STANDS_STILL = 3 };
 
 static inline uint32_t bo_freeze_make(uint32_t generation, uint32_t step)
@@ -430,7 +432,7 @@ static inline bool bo_stands_still(const struct bo_thread *t)
     return bo_load_seq(&t->freeze.state) == bo_freeze_make(generation, BO_STANDS_STILL);
 }
 
-/* The bit of the word that interrupts the thread's present call. By the thread itself, or by the ticker. */
+/* The bit of the word that interrupts the thread's present call. Called by the thread itself, or by the ticker. */
 BO_BARE static inline uint64_t bo_foreign_due_bit(const struct bo_thread *t)
 {
     uint8_t step = bo_load_relaxed(&t->call.foreign);
@@ -482,7 +484,7 @@ static inline bool bo_target_is(const struct bo_target *t, uint32_t generation)
     return bo_word_generation(w) == generation && (w & BO_LIVE);
 }
 
-/* Is this the line of a hidden region? The internal regions of a binding to another language have a negative line. */
+/* Whether a region is hidden: the internal regions of a binding to another language have a negative line. */
 static inline bool bo_is_internal(int line)
 {
     return line < 0;

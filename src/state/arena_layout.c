@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For readers of the arena from outside: the command is built with this file, too. */
+/* The checks for readers of the arena from outside: the command is built with this file, too. */
 #include <stddef.h>
 #include "state/arena.h"
 

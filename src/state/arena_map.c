@@ -38,7 +38,7 @@ const char *bo_map_hidden(void)
     return hidden_reason[0] ? hidden_reason : NULL;
 }
 
-/* The kernel accepts at most 80 bytes, without \ ` $ [ ]. */
+/* The reason becomes the mapping's name, in which the kernel accepts at most 80 bytes, without \ ` $ [ ]. */
 static int hide(const char *why, long error)
 {
     snprintf(hidden_reason, sizeof hidden_reason, error ? "bough hidden: %s (errno %ld)" : "bough hidden: %s", why,
@@ -55,7 +55,7 @@ long bo_map_file(const char *name)
     return fd == -EINVAL ? bo_raw2(SYS_memfd_create, (long)name, flags) : fd; /* before Linux 6.3 */
 }
 
-/* Tested first, because beyond the limit the kernel would also send SIGXFSZ. */
+/* Tested before ftruncate(), because the kernel would also send SIGXFSZ for a size beyond the limit. */
 static bool too_large(size_t size)
 {
     struct rlimit most;
@@ -94,8 +94,8 @@ void bo_map_forget(void)
 
 /*
  * A process that may read the file may also open it for writing. The seals fix its length (otherwise an access of this
- * process could fail), and allow no writes but by this mapping, because the arena contains pointers. They are set after
- * the mapping was made.
+ * process could fail), and allow writes only by this mapping, because the arena contains pointers. The seals are set
+ * after the mapping was made.
  */
 static bool seal(int fd)
 {
@@ -120,14 +120,15 @@ static void *map_shared(void *at, size_t size)
         return MAP_FAILED;
     }
     bo_held_keep(&arena, fd);
-    /* Not inherited: a child that inherits the mapping would write into its parent's tree. A child that was made
-     * without fork handlers, and so has no arena, crashes instead. */
+    /* A child that inherited the mapping would write into its parent's tree. A child that was made without fork
+     * handlers, and so has no arena, crashes instead. */
     madvise(p, size, MADV_DONTFORK);
     return p;
 }
 
-/* The number of forking threads, and a lock for its change from 0 to 1 and back: another thread's DONTFORK must not
- * come between this thread's DOFORK and its fork. The lock is held for one system call, and never across a fork. */
+/* The number of forking threads, and a lock for its changes from 0 to 1 and back: MADV_DONTFORK by another thread must
+ * not come between this thread's MADV_DOFORK and its fork. The lock is held for one system call, never across a fork.
+ * */
 static struct bo_lock changing;
 static uint32_t forking;
 

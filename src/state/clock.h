@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The library's clock: CLOCK_MONOTONIC, but it stands still while the process is stopped (rule 33). */
+/* The library's clock is CLOCK_MONOTONIC without the time for which the process was stopped (rule 33). */
 #ifndef BO_STATE_CLOCK_H
 #define BO_STATE_CLOCK_H
 
 #include "base/clock.h"
 
 int64_t bo_now(void);
-/* From the library's clock to CLOCK_MONOTONIC, for the kernel. */
+/* Convert a time of the library's clock to CLOCK_MONOTONIC, for the kernel. */
 int64_t bo_to_monotonic(int64_t when);
 
 /* Called by the ticker, which should have run at `expected` on CLOCK_MONOTONIC. If it is late by more than a second,

@@ -8,22 +8,22 @@
 #include "trace/recorder.h"
 #include "upcalls.h"
 
-/* The word of a thread that is not adopted: testing it takes the slow path, which adopts the thread. */
+/* The word of a thread that is not adopted: its set bit makes calls take the slow path, which adopts the thread. */
 static const uint32_t stranger = BO_UNADOPTED;
 __thread const volatile uint32_t *bough_word_ = &stranger;
 BO_TLS struct bo_thread *bo_self;
 _Atomic pid_t bo_pid;
 
 _Static_assert(BO_DUE == BOUGH_WORD_DUE_ && BO_PENDING == BOUGH_WORD_PENDING_ && BO_UNADOPTED == BOUGH_WORD_SLOW_,
-               "the public header's inline functions test these");
+               "the public header's inline functions test these bits");
 
 pid_t bo_tid(void)
 {
     return bo_self ? bo_load_relaxed(&bo_self->tid) : (pid_t)bo_raw0(SYS_gettid);
 }
 
-/* bo_switch_recording() stores bo_trace_on first, and then the flag of each slot: so this thread sees the one, or its
- * slot is set. */
+/* bo_switch_recording() stores bo_trace_on first, and then the flag of each slot: so this thread sees bo_trace_on, or
+ * its slot's flag is set. */
 static void record_calls(struct bo_thread *t)
 {
     bo_store_seq(&t->call.recorded, 0);
@@ -59,7 +59,7 @@ void bo_unbind(struct bo_thread *t)
 
 /* ---- recordings ------------------------------------------------------------------------------------------------- */
 
-/* Another thread may rename the slot of a thread that does not know it yet: the name is a copy then. */
+/* Another thread may rename a slot that its thread has not used yet: then the name is a copy. */
 BO_BARE static bool describe_slot(const struct bo_thread *t, uint64_t word, struct bo_trace_thread *as)
 {
     uint32_t parent = bo_load_relaxed(&t->parent);

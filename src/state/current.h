@@ -5,7 +5,7 @@
 
 #include "state/arena.h"
 
-/* The calling thread's slot; NULL in a thread that bough does not know. */
+/* The calling thread's slot; NULL in a thread that is not adopted. */
 extern BO_TLS struct bo_thread *bo_self;
 extern _Atomic pid_t bo_pid;
 
@@ -27,8 +27,8 @@ void bo_unbind(struct bo_thread *t);
 /* The calling thread gives its slot up, so that another thread can bind it. */
 void bo_turn_away(void);
 
-/* After a recording has begun or ended: the calls of all threads take the slow path, or do not any more; and at its
- * begin, the threads and branches that are there are recorded. */
+/* Called after a recording has begun or ended: make the calls of all threads take the slow path, or the fast path
+ * again. At the start, also record all present threads and branches. */
 void bo_switch_recording(bool on);
 
 /* The kernel's id of the calling thread. [signal] */

@@ -18,7 +18,7 @@ void bo_unpin(struct bo_target *t, uint32_t generation)
         bo_futex_wake(&t->pins, INT_MAX);
 }
 
-/* Sleeps while it waits, because a poster on the same processor may have a lower priority. */
+/* The wait sleeps, because a poster on the same processor may have a lower priority. */
 static void wait_for_pins(struct bo_target *t)
 {
     uint32_t pins;

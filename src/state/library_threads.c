@@ -2,8 +2,8 @@
 #include "state/library_threads.h"
 #include "base/atomic.h"
 
-/* The upper half counts changes, the lower half threads: two equal values mean that nothing has changed between the
- * loads. */
+/* The upper half counts changes, the lower half threads: two equal values mean that the count has not changed between
+ * the loads. */
 #define ONE_CHANGE (UINT64_C(1) << 32)
 static _Atomic uint64_t own;
 

@@ -10,7 +10,7 @@
 
 void bo_library_thread_begin(void);
 void bo_library_thread_end(void);
-/* The count in the lower half. Two equal values mean that nothing has changed between the loads. */
+/* Returns the count in the lower half. Two equal values mean that the count has not changed between the loads. */
 uint64_t bo_library_threads(void);
 /* In a forked child: set the count to 0. */
 void bo_library_threads_clear(void);

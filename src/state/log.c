@@ -16,7 +16,7 @@
 
 static _Atomic(bough_report_fn *) reporter = bo_report_to_stderr;
 
-/* The most lines in a second; the next line after that has the number of dropped ones. */
+/* The most lines in a second. The next line that is reported after dropped lines has their number. */
 enum { PER_SECOND = 20 };
 static _Atomic int64_t second;
 static _Atomic uint32_t in_second, dropped;
@@ -69,7 +69,7 @@ void bo_report_line(const char *line)
 bough_report_fn *bough_set_report(bough_report_fn *report)
 {
     if (report)
-        bo_ladder_need_help(); /* helpers call it where this thread must not */
+        bo_ladder_need_help(); /* a helper calls the function, if this thread must not */
     bough_report_fn *old = bo_swap_seq(&reporter, report ? report : bo_report_to_stderr);
     return old == bo_report_to_stderr ? NULL : old;
 }

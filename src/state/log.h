@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Reports one line to the program's operator: misuse, a thread that does not answer, an unread failure. In ordinary
- * code only. Never blocks, and raises no signal: a line that standard error does not accept at once is dropped. */
+/* Reports one line to the program's operator: misuse, a thread that does not answer, an unread failure. Called in
+ * ordinary code only. Never blocks, and raises no signal: a line that standard error does not accept at once is
+ * dropped. */
 #ifndef BO_STATE_LOG_H
 #define BO_STATE_LOG_H
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The mailbox: requests of other processes (the command `bough`), and the answers. It is a separate file,
- * "/memfd:bough-mail (deleted)", to which the processes that can read it may also write; so everything in it is
- * checked, and it contains no pointers. Its length is sealed, so that no access to it can fail. The process reads it on
- * the ticker's thread (inspect/mailbox.c), to which the writer sends the ticker's signal.
+ * "/memfd:bough-mail (deleted)", to which the processes that can read it may also write. So all of its contents are
+ * checked, and it has no pointers. Its length is sealed, so that no access to it can fail. The ticker's thread reads it
+ * (inspect/mailbox.c); the writer sends the ticker's signal to that thread.
  *
  *      FREE --writer--> WRITING --writer--> SENT --ticker--> READ --ticker or helper--> ANSWERED
  *        ^                  (by an exchange: there is no lock)                             |
- *        +------------------ the writer, or the ticker if it has not moved for long -------+
+ *        +------------------ the writer, or the ticker after a time without a change ------+
  */
 #ifndef BO_STATE_MAILBOX_LAYOUT_H
 #define BO_STATE_MAILBOX_LAYOUT_H
@@ -30,7 +30,7 @@ struct bo_request {
     uint32_t recording_flags; /* enum bo_trace_flags */
     uint64_t recording_size;  /* in bytes */
     int64_t threshold;        /* of a recording, in ns */
-    _Atomic uint32_t work;    /* increases while the process works on it: the writer waits longer */
+    _Atomic uint32_t work;    /* increases while the process works on the request: the writer waits longer */
     /* The answer. */
     int32_t error; /* an error number; 0: done */
     int32_t fd;    /* of this process: a file with the dump, or the recording */
@@ -45,8 +45,8 @@ enum { BO_MAIL_SIGNAL = 32 };
 
 struct bo_mailbox {
     char magic[16];
-    uint32_t size;             /* of all of this */
-    _Atomic uint32_t requests; /* how many were sent: when it changes, the ticker reads the mailbox */
+    uint32_t size;             /* of struct bo_mailbox */
+    _Atomic uint32_t requests; /* how many were sent; the ticker reads the mailbox when this number changes */
     struct bo_request request[BO_REQUESTS];
 };
 

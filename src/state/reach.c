@@ -4,7 +4,7 @@
 
 enum { GROUP = 512, PART = 8 };
 
-_Static_assert(BO_THREADS / GROUP == 64 && GROUP / PART == 64, "a bit for each");
+_Static_assert(BO_THREADS / GROUP == 64 && GROUP / PART == 64, "a word has a bit for each group, and for each part");
 
 static uint64_t group_bit(uint32_t thread)
 {
@@ -16,10 +16,10 @@ static uint64_t part_bit(uint32_t thread)
     return (uint64_t)1 << thread / PART % 64;
 }
 
-/* ---- is a thread below a target? -------------------------------------------------------------------------- */
+/* ---- whether a thread is below a target -------------------------------------------------------------------- */
 
-/* A limit for slots that change during the walk: the result is discarded, but the walk must end. 32,768 branches take
- * 37 steps. */
+/* If slots change during the walk, its result is discarded, but the walk must end: this is its limit. 32,768 branches
+ * take 37 steps. */
 enum { MOST_STEPS = 64 };
 
 static uint32_t depth_of(uint32_t index)
@@ -118,7 +118,7 @@ void bo_reach_add(struct bo_branch *b, uint32_t thread)
     }
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------ */
+/* ---- scanning ----------------------------------------------------------------------------------------- */
 
 static void scan_branch(struct bo_scan *s, const struct bo_branch *b)
 {

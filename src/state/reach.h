@@ -6,9 +6,10 @@
  * around it, but also to an ancestor further out, its `jump`. By these, the ancestor at a given depth is found in a
  * number of steps that grows with the logarithm of the depth.
  *
- * Slots of threads lie in 64 groups of 512, and in a group in 64 parts of 8. A branch has a bit for each group, and one
- * for each part in any of them, in which a child was ever added to it or to a branch inside it. So for a thread below
- * it both bits are set. A child that ends leaves them set: they only select candidates, and bo_below() decides.
+ * The slots of threads form 64 groups of 512 slots; each group has 64 parts of 8 slots. A branch has 64 bits for groups
+ * and 64 for parts, the same bit for the nth part of each group. A bit is set if a child in such a slot was ever added
+ * to the branch or to a branch inside it. So for a thread below the branch both bits are set. A child that ends leaves
+ * them set: the bits only select candidates, and bo_below() decides.
  *
  *      adder:   1. set the bits in the branch and in all around it   (seq_cst)
  *               2. make the child's slot LIVE                        (seq_cst)
@@ -18,9 +19,9 @@
  *
  * A poster that does not find the bits has made the mark before they were set, so the adder sees it (rule 4).
  *
- * The bits are set once for many children. An adder that finds them in `sure` knows that they are set in all branches
- * around, too. The bits alone do not show that, because another adder, which has set them in this branch first, may
- * still be setting them further out.
+ * The bits are set once for many children. If an adder finds the bits in `sure`, they are set in all branches around,
+ * too. The bits in `reach` do not show that, because another adder, which has set them in this branch first, may still
+ * be setting them further out.
  */
 #ifndef BO_STATE_REACH_H
 #define BO_STATE_REACH_H
@@ -29,7 +30,7 @@
 
 /* Puts a branch that is not LIVE yet into the branch `outer`. */
 void bo_branch_place(struct bo_branch *b, uint32_t outer);
-/* Is the thread the target, or below it? The caller checks the thread's generation before and after. */
+/* Whether the thread is the target, or below it. The caller checks the thread's generation before and after. */
 bool bo_below(const struct bo_thread *t, const struct bo_target *target);
 /* Called before a child becomes LIVE in a branch. */
 void bo_reach_add(struct bo_branch *b, uint32_t thread);

@@ -85,14 +85,15 @@ static uint64_t tally_of(uint32_t serial, uint32_t flags, uint32_t count)
     return (uint64_t)serial << 36 | (uint64_t)flags << 32 | count;
 }
 
-/* A repeat can make a record final, and widen it to the subtree, but never undo either. */
+/* A repeated post can make a record final, and widen it to the subtree, but never undo either. */
 static uint32_t merged(uint32_t flags, uint32_t more)
 {
     return ((flags | more) & BOUGH_FINAL) | (flags & more & BOUGH_ALONE);
 }
 
-/* The first post and a repeat may arrive here in any order. The record may also have been closed and written again
- * since a repeat examined it: then the repeat does not count. Returns whether the post has widened the record. */
+/* The first post and a repeated one may arrive here in any order. The record may also have been closed and written
+ * again since the repeated post examined it: then that post is not counted. Returns whether the post has widened the
+ * record. */
 static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
 {
     uint64_t was = bo_load_seq(&r->tally), now;
@@ -127,7 +128,8 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
 {
     uint64_t state = bo_load_seq(&r->state);
     for (;;) {
-        /* Otherwise the state is of an earlier generation, with which the record was closed, or was never written. */
+        /* Otherwise the state is of an earlier generation, at whose end the record was closed; or the record was never
+         * written. */
         bool mine = state >> 32 == generation;
         if (mine && bo_record_status(state) != BO_EMPTY) {
             bool widened = count_post(r, bo_record_serial(state), event->flags);
@@ -162,7 +164,7 @@ void bo_record_make_final(struct bo_record *r)
         ;
 }
 
-/* Another thread's record may be closed and written again meanwhile: the reader compares the state before and after. */
+/* The record of another target may be closed and rewritten meanwhile: so readers compare the state before and after. */
 __attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_record *r, struct bough_record *record)
 {
     *record = (struct bough_record){

@@ -6,15 +6,15 @@
  *
  *      EMPTY --poster--> WRITING --same poster--> PENDING --a point of the target fails--> DELIVERED
  *        ^                                           |                                       |
- *        +------- cleared, ended, lost: serial + 1, `last` has how the serial before ended --+
+ *        +------- cleared, ended, lost: serial + 1; `last` keeps how the old serial ended ----+
  *
  * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6). A second post
- * finds it not EMPTY and only counts (rule 1), be it WRITING still or closed meanwhile: `tally` names the serial that
- * it counts for. The fields after it are written in WRITING only, and read when the status is PENDING or later. Each
- * change of the status is made, and reported, by one thread.
+ * finds the record not EMPTY and is only counted (rule 1), even if the record is still WRITING or is closed meanwhile:
+ * `tally` has the serial that the count is for. The fields after `tally` are written in WRITING only, and read when the
+ * status is PENDING or later. Each change of the status is made, and reported, by one thread.
  *
- * The fields after the line belong to the ladder: the incident's standing. `rung` is raised by each poster (its origin)
- * and by the ladder on the ticker's thread; the counts of events by posters, `handler_events` by the target's thread.
+ * The fields after the line belong to the ladder: the incident's state. Each poster (its origin) and the ladder, on the
+ * ticker's thread, raise `rung`; posters increase the counts of events; the target's thread sets `handler_events`.
  */
 #ifndef BO_STATE_RECORD_H
 #define BO_STATE_RECORD_H
@@ -27,7 +27,7 @@ enum bo_record_status { BO_EMPTY, BO_WRITING, BO_RECORD_PENDING, BO_DELIVERED };
 
 struct bo_record {
     _Atomic uint64_t state;
-    _Atomic uint32_t last; /* serial (28) and enum bough_post_status (4) of the serial before */
+    _Atomic uint32_t last; /* the last closed serial (28), and how it ended: enum bough_post_status (4) */
     _Atomic uint32_t waiters;
     _Atomic uint64_t tally; /* serial (28), enum bough_post_flags (4), count (32) */
     _Atomic uint64_t seq;   /* the ticker may read this and `since` of a record that is being reused */
@@ -45,11 +45,11 @@ struct bo_record {
     _Atomic uint8_t ceiling;        /* its highest rung (rule 38); 0: not set by the ladder yet */
     _Atomic uint8_t limit;          /* the highest rung that its posts allow, independently of the target's settings */
     _Atomic uint8_t limit_met;      /* the limit that `ceiling` was computed from */
-    _Atomic uint8_t overdue;        /* out of time at its ceiling */
+    _Atomic uint8_t overdue;        /* the incident's time at its ceiling is used up */
     _Atomic uint8_t handler_events; /* bits of enum bo_handler_event that the ladder has not read yet */
     _Atomic uint64_t events;        /* the number of events (8), and when the last one began, in ms (56) */
     _Atomic uint32_t climbed;       /* events that the ladder has dealt with */
-    _Atomic uint8_t watched;        /* the ladder is notified of its end */
+    _Atomic uint8_t watched;        /* the ladder is notified of the record's end */
     _Atomic int64_t hold_until;     /* the time of a handler's verdict to resume */
     _Atomic int64_t rung_at, rung_until, cap_at; /* when this rung began, its deadline, the end. bo_now()'s clock */
     /* ---- */
@@ -62,9 +62,9 @@ enum bo_point { BO_POINT_FAILS, BO_POINT_PASSES };
 /* Events at an incident's target. */
 enum bo_handler_event {
     BO_CAME_BACK = 1, /* a handler has returned normally */
-    BO_RESUMED = 2,   /* with the verdict to resume */
-    BO_PROMOTED = 4,  /* with the verdict to promote */
-    BO_FAULTED = 8    /* it crashed, returned from rung 3, jumped out */
+    BO_RESUMED = 2,   /* a handler has returned with the verdict to resume */
+    BO_PROMOTED = 4,  /* a handler has returned with the verdict to promote */
+    BO_FAULTED = 8    /* a handler has crashed, returned from rung 3, or jumped out */
 };
 
 enum { BO_ONE_EVENT = 250 /* ms: posts within this time are one event (rule 34) */ };
@@ -90,16 +90,16 @@ static inline uint32_t bo_record_flags(const struct bo_record *r)
 
 /* The record of a target and kind. */
 struct bo_record *bo_record_of(const struct bo_target *target, enum bough_kind kind);
-/* Would a post now count as a new event? [signal] */
+/* Whether a post would count as a new event now. [signal] */
 bool bo_record_is_event(const struct bo_record *r);
-/* Count an event; false: it belongs to the event before. [signal] */
+/* Count an event; false: the post belongs to the last event. [signal] */
 bool bo_record_event(struct bo_record *r);
 static inline unsigned bo_record_events(const struct bo_record *r)
 {
     return bo_load_seq(&r->events) & 0xff;
 }
-/* The effect of a post: it has written a record; widened a record from a thread alone to all below it; or only counted.
- * */
+/* The effect of a post: it has written a record, widened a record from a thread alone to all below it, or was only
+ * counted. */
 enum bo_posting { BO_POSTED, BO_WIDENED, BO_REPEATED };
 /* Write or count a post that may climb to rung `limit`; returns its serial. The caller holds a pin on the target of
  * that generation. */
@@ -115,9 +115,9 @@ void bo_records_forget(const struct bo_target *t);
 const char *bo_kind_name(unsigned kind);
 /* Describe a record as its target can read it. */
 void bo_record_describe(const struct bo_record *r, struct bough_record *record);
-/* From now on it cannot be cleared. [signal] */
+/* From now on the record cannot be cleared. [signal] */
 void bo_record_make_final(struct bo_record *r);
-/* Is the record PENDING or DELIVERED? */
+/* Whether the record is PENDING or DELIVERED. */
 bool bo_record_stands(const struct bo_record *r);
 
 #endif

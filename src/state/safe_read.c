@@ -17,9 +17,9 @@ static size_t to_page_end(uintptr_t at, size_t size)
     return size < left ? size : left;
 }
 
-/* By the kernel, which copies up to the end of the readable memory. One piece for each page, because the kernel may not
- * copy a part of a piece. */
-static long by_kernel(void *to, uintptr_t from, size_t size)
+/* process_vm_readv() copies up to the end of the readable memory. Each page is one iovec, because the kernel may not
+ * copy a part of an iovec. */
+static long read_by_kernel(void *to, uintptr_t from, size_t size)
 {
     struct iovec local = {to, size}, remote[PIECES];
     long count = 0;
@@ -31,7 +31,7 @@ static long by_kernel(void *to, uintptr_t from, size_t size)
     return bo_raw6(SYS_process_vm_readv, bo_load_relaxed(&bo_pid), (long)&local, 1, (long)remote, count, 0);
 }
 
-/* The kernel reads the mask before it checks `how`, which is invalid here: so it changes nothing. */
+/* rt_sigprocmask() reads the mask before it checks `how`, which is invalid here: so the call changes nothing. */
 static bool readable(uintptr_t at)
 {
     return bo_raw4(SYS_rt_sigprocmask, -1, (long)(at & ~(uintptr_t)7), 0, 8) == -EINVAL;
@@ -44,9 +44,9 @@ __attribute__((no_sanitize("address", "thread"))) static void copy_bytes(char *t
         to[i] = source[i];
 }
 
-/* For sandboxes that forbid that call. If another thread unmaps the memory between the test and the copy, this process
- * crashes. */
-static size_t by_ourselves(char *to, uintptr_t from, size_t size)
+/* For sandboxes that forbid process_vm_readv(). If another thread unmaps the memory between the test and the copy, this
+ * process crashes. */
+static size_t read_by_memcpy(char *to, uintptr_t from, size_t size)
 {
     size_t done = 0;
     while (done < size && readable(from + done)) {
@@ -61,10 +61,10 @@ size_t bo_peek(void *to, uintptr_t from, size_t size)
 {
     if (size > BO_PEEK)
         size = BO_PEEK;
-    long n = by_kernel(to, from, size);
+    long n = read_by_kernel(to, from, size);
     if (n >= 0)
         return (size_t)n;
-    return n == -EPERM || n == -ENOSYS ? by_ourselves(to, from, size) : 0;
+    return n == -EPERM || n == -ENOSYS ? read_by_memcpy(to, from, size) : 0;
 }
 
 const char *bo_peek_text(char *to, size_t size, const char *from)

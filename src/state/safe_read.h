@@ -9,7 +9,7 @@
 /* Copies up to `size` bytes, at most BO_PEEK; returns how many were readable. */
 enum { BO_PEEK = 32 * 1024 };
 size_t bo_peek(void *to, uintptr_t from, size_t size);
-/* A string, cut at size - 1; "?" if it can't be read. Returns `to`. */
+/* Copies a string, at most size - 1 bytes; "?" if it can't be read. Returns `to`. */
 const char *bo_peek_text(char *to, size_t size, const char *from);
 
 #endif

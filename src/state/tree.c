@@ -4,8 +4,8 @@
 #include "state/clock.h"
 #include "state/current.h"
 
-/* Suppresses records further out: those numbered up to `seq` do not count (rule 20), unless their incident is at a rung
- * above `rung`. */
+/* Suppresses records further out that are numbered up to `seq` (rule 20), unless their incident is at a rung above
+ * `rung`. */
 struct shield {
     uint64_t seq;
     uint8_t rung;
@@ -23,7 +23,7 @@ static struct shield shield_or(struct shield s, const struct bo_suppression *als
     return (struct shield){seq, rung > s.rung ? rung : s.rung};
 }
 
-/* Is the record suppressed by the shield? */
+/* Whether the shield suppresses the record. */
 static bool is_shielded(struct shield s, uint64_t seq, const struct bo_record *r)
 {
     return seq <= s.seq && bo_load_relaxed(&r->rung) <= s.rung;
@@ -39,7 +39,8 @@ void bo_tree_marked(void)
     bo_add_seq(&bo_arena.head->marks, 1);
 }
 
-/* The walk meets a thread's records where it leaves the thread's outermost branch: returns that thread, or BO_NONE. */
+/* A walk meets an owner's records when it leaves the owner's outermost branch. Returns the owner if `b` is that branch;
+ * otherwise BO_NONE. */
 static uint32_t owner_met_at(const struct bo_branch *b)
 {
     uint32_t owner = bo_load_relaxed(&b->owner), outer = bo_load_relaxed(&b->outer);
@@ -78,8 +79,8 @@ uint32_t bo_branch_ahead(uint32_t index, bool note)
     }
 }
 
-/* Called for each target on the way out; stops the walk by returning true. `below`: the walk did not begin at the
- * target itself, but below it. */
+/* Called for each target on the way out; true stops the walk. `below`: the walk did not begin at the target, but below
+ * it. */
 typedef bool visit_fn(void *context, const struct bo_target *target, struct shield shield, bool below);
 
 /* From a branch outwards to the root. */
@@ -121,12 +122,12 @@ static bool walk(const struct bo_thread *t, struct shield shield, visit_fn *visi
 
 struct search {
     bool admitted;
-    uint32_t kinds; /* a bit for each kind that counts; 0: all */
+    uint32_t kinds; /* a bit for each kind that is searched for; 0: all */
     uint64_t highest;
     struct bo_record *found;
 };
 
-/* Of several kinds at one target, finds the record that was posted first: it is the reason. */
+/* If a target has records of several kinds, finds the record that was posted first, which is the reason. */
 static bool find_record(void *context, const struct bo_target *target, struct shield shield, bool below)
 {
     struct search *s = context;
@@ -136,7 +137,7 @@ static bool find_record(void *context, const struct bo_target *target, struct sh
         struct bo_record *r = bo_record_of(target, (enum bough_kind)__builtin_ctz(due));
         if (!bo_record_stands(r))
             continue;
-        /* Only a post to a thread can be for the thread alone: a post to a branch is always for all that is in it. */
+        /* Only a post to a thread can be for the thread alone; a post to a branch is for all threads in it. */
         if (below && !bo_is_branch(target) && (bo_record_flags(r) & BOUGH_ALONE))
             continue;
         uint64_t seq = bo_load_relaxed(&r->seq);

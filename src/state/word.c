@@ -3,7 +3,7 @@
 #include <limits.h>
 #include "base/futex.h"
 
-/* A sender needs one more system call, but may have been preempted: usually a short wait is enough. */
+/* A sender needs only one more system call, but may have been preempted: usually a short wait is enough. */
 void bo_word_await_senders(bo_word *word)
 {
     uint64_t w = bo_load_seq(word);
@@ -41,7 +41,7 @@ static const struct {
 #undef MAY
 };
 
-/* In a forked child without a ticker each point checks the deadlines: then the word is due, although nothing is
+/* In a forked child without a ticker each point checks the deadlines: then the word is due, although no interrupt is
  * pending. */
 static _Atomic bool is_watchful;
 

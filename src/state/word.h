@@ -8,21 +8,22 @@
  *  bit           means                                            set by            cleared by
  *  DUE           an interrupt is due at the thread's level        poster, ticker,   owner
  *                (a call fails, bough_check() fails)              owner
- *  PENDING       there is one, admitted or not                    poster            owner
- *  UNADOPTED     the thread itself does not know of its slot yet  the thread that   the thread at its first
- *                (thread/stranger.h)                              makes the slot    use, or the release
+ *  PENDING       an interrupt is pending, admitted or not         poster            owner
+ *  UNADOPTED     another thread has made the slot, and the        the thread that   the thread at its first
+ *                thread has not used it yet (thread/stranger.h)   makes the slot    use, or the release
  *  DISABLED      the level is `disabled`: a post is not due       owner             owner, ticker
  *  IN            inside an interruptible call                     owner             owner
  *  NOTE          a signal was sent since the owner last let all   a sender          owner
- *                in that was sent
+ *                sent signals be delivered
  *  ASYNC         an asynchronous region is open, not disabled     owner             owner
  *  REPEAT        with IN: repeated signals end the call           owner             owner
  *  FOREIGN_DUE   due for foreign code                             poster, ticker,   owner: delivered there
  *                (rule 22): what the window tests in its calls    owner             once a rung, then suppressed
- *  SILENT_DUE    the same for its silent waits (thread/foreign.h),  poster, ticker,   owner: one was ended,
- *                which cannot report an interrupt                 owner             or a call has reported it
+ *  SILENT_DUE    due for silent waits of foreign code             poster, ticker,   owner: such a wait was ended,
+ *                (thread/foreign.h), which cannot report it       owner             or a call has reported it
  *  EVENT         the thread has an event descriptor               owner             owner
- *  TIMED         the ticker has to look: a budget or grace runs   owner             owner, ticker
+ *  TIMED         a budget or grace period runs: the ticker has    owner             owner, ticker
+ *                to examine the slot
  *  OVERRUN       the budget is used up: sections do not defer     ticker, owner     owner
  *  LIVE          the generation is alive                          owner (adder)     owner
  *  CLOSABLE      a region is open in which a signal may come      owner             owner
@@ -48,24 +49,24 @@
  *       |                              v                                                                        v
  *       +<-- owner: senders 0: clear NOTE, one system call <-- NOTE <-- owner, window: clear IN --------------- IN|NOTE, 0
  *
- * The signal's handler only reads the word, but for the NOTE of a signal that it sends to its own thread. Leaving the
- * call acknowledges the wake. A poster that finds the word due sends nothing: the poster that made it due has sent, or
- * sends. If a signal cannot be sent, or changes nothing within 50 ms, the ticker sends it again, by the same step. A
- * sender that finds the count full waits for another to end.
+ * The signal's handler only reads the word, except that it sets NOTE for a signal that it sends to the calling thread.
+ * Leaving the call acknowledges the wake. A poster that finds the word due sends nothing: the poster that made it due
+ * sends, or has sent. If a signal cannot be sent, or changes nothing within 50 ms, the ticker sends it again, by the
+ * same step. A sender that finds the count full waits until another sender has finished.
  *
- *  Which function makes which step: BO_WORD_STEPS, below.
+ * BO_WORD_STEPS, below, has the function that makes each step.
  *
- * Invariants, checked by bo_word_check() in debug builds, after each step; the window's, which is assembly, before and
- * after it:
- *      A step changes only the bits that its function may set or clear, and counts one sender at most.
+ * Invariants, checked by bo_word_check() in debug builds after each step, and before and after the window's steps,
+ * which are assembly:
+ *      A step changes only the bits that its function may set or clear, and counts at most one sender.
  *      NOTE is set only in a step that saw IN or ASYNC, or CLOSABLE with SUMMONED: a signal never reaches
  *      foreign code.
- *      DUE implies PENDING (but for WATCHFUL), FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies DISABLED.
+ *      DUE implies PENDING (except for WATCHFUL), FOREIGN_DUE and SILENT_DUE imply DUE. TIMED implies DISABLED.
  *      UNADOPTED implies that neither IN nor ASYNC nor CLOSABLE nor DISABLED is set.
- *      REPEAT implies IN. Nothing else is set when LIVE is not, but senders, and WAITS for them.
+ *      REPEAT implies IN. Without LIVE, only senders are set, and WAITS for them.
  *
- *  One word with two locked operations for each call was chosen over plain stores with membarrier(2) in
- *  the poster: bench/entry.c measures both; docs/decisions.md keeps the record.
+ * Each call makes two locked operations on this word. The alternative, plain stores with membarrier(2) in the poster,
+ * was rejected: bench/entry.c measures both, and docs/decisions.md has the reasons.
  */
 #ifndef BO_STATE_WORD_H
 #define BO_STATE_WORD_H
@@ -106,14 +107,14 @@ enum bo_word_bits {
 /* If any of these is set, a thread that has left a call must first wait for the senders and let the signal in. */
 #define BO_UNDER_WAY ((uint64_t)BO_NOTE | BO_SENDERS)
 
-/* On the owner: sleep until no sender is between its step on the word and the end of what the step has promised. */
+/* Called on the owner: sleep until each sender has done what its step on the word has promised. */
 void bo_word_await_senders(_Atomic uint64_t *word);
 /* A sender has finished. [signal] */
 void bo_word_sent(_Atomic uint64_t *word);
 
 _Static_assert(BO_DUE == BO_ARCH_DUE, "the window tests this bit");
-_Static_assert(BO_FOREIGN_DUE == BO_ARCH_DUE << 8, "or the same bit of the next byte, in foreign code");
-_Static_assert(BO_SILENT_DUE == BO_ARCH_DUE << 16, "or of the byte after that, in a silent wait of foreign code");
+_Static_assert(BO_FOREIGN_DUE == BO_ARCH_DUE << 8, "in foreign code, the window tests the same bit of the next byte");
+_Static_assert(BO_SILENT_DUE == BO_ARCH_DUE << 16, "in a silent wait, the window tests that bit of the third byte");
 
 typedef _Atomic uint64_t bo_word;
 
@@ -140,7 +141,7 @@ static inline uint64_t bo_word_posted(uint64_t w)
     return w & BO_DISABLED ? w : w | BO_ALL_DUE;
 }
 
-/* Does the step to `next` set a bit that the thread waits for, where a signal may be delivered (rule 13)? */
+/* Whether the step to `next` sets a bit that the thread waits for, where a signal may be delivered (rule 13). */
 static inline bool bo_word_rises(uint64_t w, uint64_t next)
 {
     uint64_t raised = next & ~w;
@@ -149,7 +150,7 @@ static inline bool bo_word_rises(uint64_t w, uint64_t next)
     return (next & BO_CLOSABLE) && (next & BO_SUMMONED) && (raised & (BO_SUMMONED | BO_DUE));
 }
 
-/* Is there room to count one more sender? */
+/* Whether the word can count one more sender. */
 static inline bool bo_word_has_room(uint64_t w)
 {
     return (w & BO_SENDERS) != BO_SENDERS;
@@ -158,9 +159,10 @@ static inline bool bo_word_has_room(uint64_t w)
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 /*
- * All steps: the name; the function that makes it; the bits that it may set, and those that it may clear. SENDERS: one
- * more, one less. CHANGES: counted. The window's assembly sets and clears IN; in C that is CALL. SLOT, ROOT and END
- * change the generation. tests/word.py compares this list with the code.
+ * All steps: the name, the function that makes the step, the bits that the step may set, and those that it may clear.
+ * SENDERS: one sender more, or one less. CHANGES: the step counts a change. The window's assembly sets and clears IN;
+ * the step of the window in C is CALL. SLOT, ROOT and END change the generation. tests/word.py compares this list with
+ * the code.
  */
 #define BO_WORD_STEPS(X)                                                                                \
     X(CALL, bo_call_window, BO_IN | BO_REPEAT, BO_IN | BO_REPEAT)                                       \
@@ -207,12 +209,12 @@ enum bo_word_step {
 #else
 /* [signal] */
 void bo_word_check(uint64_t from, uint64_t to, enum bo_word_step by);
-/* A word that the window's assembly is about to change, or has changed. `in`: IN is set; -1: set or not. */
+/* Check a word that the window's assembly is about to change, or has changed. `in`: whether IN is set; -1: either. */
 void bo_word_look(uint64_t w, int in);
 #endif
 
-/* Set or clear bits; returns the word before. Macros, because code that runs in a signal handler must not call
- * functions that the thread sanitizer instruments. */
+/* Set or clear bits; the value is the old word. These are macros, because code that runs in a signal handler must not
+ * call functions that the thread sanitizer instruments. */
 #define bo_word_set(word, bits, by)                                       \
     __extension__({                                                       \
         uint64_t bo_bits_ = (bits), bo_from_ = bo_or_seq(word, bo_bits_); \
