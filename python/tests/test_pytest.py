@@ -250,7 +250,7 @@ class Limits(unittest.TestCase):
     def test_sections(self):
         """the report has the tree of threads, with the children of branches, and the output of the test"""
         out = self.run_.out
-        self.assertRegex(out, r"Captured tree of threads call -+\nroot\n  thread \(\d+\)")
+        self.assertRegex(out, r"Captured tree of threads call -+\nroot\n  thread MainThread \(\d+\)")
         self.assertRegex(out, r"branch one at .*test_it.py:\d+, 1 running\n +thread sleep-1 ")
         self.assertIn("what it has printed", out)
         self.assertIn("the child 7", out)

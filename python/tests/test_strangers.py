@@ -266,6 +266,42 @@ class Programs(unittest.TestCase):
         self.assertRegex(process.out, r"(?m)^  thread plain one \(\d+\)")
         self.assertRegex(process.out, "(?m)^overdue plain one$")
 
+    def test_name_of_main_in_a_report(self):
+        """main has its name in reports although it has used only functions for which the thread need not be known"""
+        program = """
+            import os, sys, threading
+            import bough
+            r, w = os.pipe()
+            def told(step):
+                print("overdue", step.name, flush=True)
+                os.write(w, b"x")
+            def interrupts_main():
+                bough.set_ladder(times={bough.Rung.FLAG: 0.1})
+                bough.on_transition(told)
+                bough.interrupt(threading.main_thread())
+            bough.dump(sys.stdout)
+            threading.Thread(target=interrupts_main).start()
+            os.read(r, 1)
+        """
+        with Process("-c", textwrap.dedent(program)) as process:
+            self.assertEqual(process.end(), 0, process)
+        self.assertRegex(process.out, "(?m)^overdue MainThread$")
+
+    def test_name_of_main(self):
+        """main has its name in the tree although the library knew it before the package did"""
+        for first_use in ("bough.opt_in()", "with bough.branch(): pass", "hasattr(bough, 'absent')"):
+            with self.subTest(first_use):
+                program = f"""
+                    import sys, threading
+                    import bough
+                    {first_use}
+                    bough.check_interrupt()
+                    bough.dump(sys.stdout)
+                """
+                with Process("-c", textwrap.dedent(program)) as process:
+                    self.assertEqual(process.end(), 0, process)
+                self.assertRegex(process.out, r"(?m)^  thread MainThread \(\d+\)")
+
     def test_fork(self):
         """a process that the thread forks starts without the interrupt, which stays in the parent"""
         program = """

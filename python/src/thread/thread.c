@@ -75,6 +75,18 @@ static bough_thread *adopt(struct bp_thread *t, const struct bough_child_options
     return bough_adopt_with(&(struct bough_child_options){.name = *name ? name : NULL});
 }
 
+/* C code has used the library already, on this thread. Its name stays if it has one. */
+static bough_thread *adopted_already(const struct bp_thread *t)
+{
+    char name[BP_NAME];
+    bough_thread *handle = bough_self();
+    if (handle && bough_get_name(handle, name, sizeof name) == 0) {
+        bp_thread_name(t->tstate->thread_id, name, sizeof name);
+        bough_adopt(name);
+    }
+    return handle;
+}
+
 /* Adds the calling thread to the tree, or takes over the slot that a poster has created for it. Then posts the
  * interrupts that were queued while the library did not know the thread. */
 static int begin_entry(struct bp_thread *t, const struct bough_child_options *options)
@@ -83,7 +95,7 @@ static int begin_entry(struct bp_thread *t, const struct bough_child_options *op
         return 0;
     bough_thread *handle = adopt(t, options);
     if (!handle && errno == EEXIST)
-        handle = bough_self();
+        handle = adopted_already(t);
     if (!handle)
         return (void)bp_error("the table of threads is full"), -1;
     bool shown = t->handle == handle;
