@@ -49,14 +49,15 @@ void bo_self_find_stack(struct bo_thread *t)
 
 /*
  * A thread that can be woken needs the ticker, which uses the fallback signal for a thread that blocks the wake signal
- * later, and repeats the wake where there is no window (rule 13). If signals are blocked, this may be a signal handler,
- * which must not start a thread; the next adopted thread starts it. Without a window no wake works without the ticker.
+ * later, and repeats the wake on machines without a window (rule 13). If signals are blocked, this may be a signal
+ * handler, which must not start a thread: then the next adopted thread starts the ticker, except without a window,
+ * where no wake works without the ticker.
  */
 static void start_ticker(uint64_t blocked)
 {
     int saved = errno;
     if (!blocked || !BO_ARCH_WINDOW)
-        bo_ticker_need(); /* on failure everything else works */
+        bo_ticker_need(); /* after a failure the rest of the library works */
     errno = saved;
 }
 
@@ -97,15 +98,15 @@ struct bo_thread *bo_adopt(const char *name)
     if (bo_init() != 0)
         return NULL;
     uint64_t mask = bo_signals_off();
-    pthread_sigmask(SIG_BLOCK, NULL,
-                    NULL); /* changes nothing, but lets handlers run that the thread sanitizer has deferred */
+    /* This changes no signal, but runs handlers that the thread sanitizer has deferred. */
+    pthread_sigmask(SIG_BLOCK, NULL, NULL);
     bool known = bo_self != NULL;
     struct bo_thread *t = known ? bo_self : adopt(name);
     bo_signals_on(mask);
     if (known || !t)
         return t;
     bo_wake_send_unblock();
-    start_ticker(mask);    /* the thread can be posted to already, while this waits for the ticker */
+    start_ticker(mask);    /* waits for the ticker; the thread can be posted to already */
     bo_level_recompute(t); /* the root may be marked */
     return t;
 }
@@ -167,7 +168,7 @@ int bough_set_name(const char *name)
 
 /* ---- init -------------------------------------------------------------------------------------------- */
 
-/* A program is not stopped because it can't be recorded. */
+/* If the recording can't be made, the program continues without it. */
 static void record_by_environment(void)
 {
     char why[1024];
@@ -177,7 +178,7 @@ static void record_by_environment(void)
         bo_switch_recording(true);
 }
 
-/* What outlasts an arena that a forked child could not have. */
+/* Installs handlers and keys, which stay when a forked child has no memory for an arena. */
 static int install_library(void)
 {
     if (bo_wake_signal_init() != 0)
@@ -201,8 +202,8 @@ static int init(void)
     return error;
 }
 
-/* No lock: in a forked child it might stay held without an owner. A thread that comes while another one is here has to try
- * again. */
+/* There is no lock, because a forked child might inherit it held, without an owner. A thread that calls this function
+ * while another thread is in it has to try again. */
 static int set_up(void)
 {
     pid_t none = bo_load_seq(&setting_up), here = (pid_t)bo_raw0(SYS_getpid);
@@ -213,7 +214,7 @@ static int set_up(void)
     return error;
 }
 
-/* At load, because a later first use may be in a signal handler; and again at each use until there is memory. */
+/* Initialises at load, because a later first use may be in a signal handler. Each use tries again until it succeeds. */
 __attribute__((constructor)) static void init_at_load(void)
 {
     if (!bo_arena.head)

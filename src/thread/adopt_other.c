@@ -10,8 +10,8 @@
 #include "thread/stranger.h"
 #include "wake/ticker.h"
 
-/* The handle of the thread's slot, whether the thread or another one has made it; 0: there is none. If a former thread
- * with the same id has left a slot, it is released. */
+/* The handle of the thread's slot, made by the thread itself or by another thread; 0: there is none. If a former thread
+ * with the same id has left a slot, that slot is released. */
 static uint64_t known_slot(pid_t tid, const struct bo_thread *except)
 {
     struct bo_thread *t;
@@ -82,7 +82,7 @@ bough_thread *bough_adopt_thread(pid_t tid, const char *name)
     bo_unlock(&bo_strangers_lock);
     if (!handle)
         return errno = EAGAIN, NULL;
-    bo_ticker_need(); /* on failure all but the ticker's reports works */
+    bo_ticker_need(); /* after a failure, only the ticker's reports are missing */
     return (bough_thread *)(uintptr_t)handle;
 }
 

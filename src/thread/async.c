@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions in which a signal may interrupt running code: it leaves an asynchronous region, and can freeze a thread in a
- * closable one. */
+/* Regions in which a signal may interrupt running code: it makes the code leave an asynchronous region, and can freeze
+ * a thread in a closable region. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -51,9 +51,9 @@ int bough_async_left_(struct bough_async *async)
     return errno = ECANCELED, -1;
 }
 
-/* Has the signal interrupted the region's code, and not a signal handler that has interrupted it? The region may be the
- * last object in its frame, at the stack pointer. A handler blocks signals that the region did not block (`mask`), or
- * runs on the alternate stack, or its frame lies between. */
+/* Whether the signal has interrupted the region's code, and not a signal handler that has interrupted this code. The
+ * region may be the last object in its frame, at the stack pointer. A handler blocks signals that the region did not
+ * block (`mask`), or runs on the alternate stack, or its frame lies between. */
 static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const void *region, uint64_t mask)
 {
     uintptr_t sp = bo_arch_sp(uc), at = (uintptr_t)region;
@@ -64,8 +64,8 @@ static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const 
 }
 
 /*
- * Called in the wake signal's handler, with an asynchronous region open and an interrupt due. If another handler has
- * interrupted the region, the region is not left: the ticker sends the wake again later (rule 14).
+ * Called in the wake signal's handler, while an asynchronous region is open and an interrupt is due. If another handler
+ * has interrupted the region, the region is not left: the ticker sends the wake again later (rule 14).
  */
 void bo_async_cut(struct bo_thread *t, void *context)
 {
@@ -107,8 +107,8 @@ static const struct bough_region *closable(const struct bo_thread *t)
     return i ? t->region[i - 1].at : NULL;
 }
 
-/* A region that was begun in a signal handler does not cover the code that the handler has interrupted. On another
- * stack the answer is unknown: false. */
+/* A region that was begun in a signal handler does not cover the code that the handler has interrupted. For code on
+ * another stack this can't be determined: the result is false. */
 bool bo_level_in_closable(const struct bo_thread *t, const void *context)
 {
     const struct bough_region *region = closable(t);

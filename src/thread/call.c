@@ -25,8 +25,8 @@
 
 /* ---- calls that a jump has left ------------------------------------------------------------ */
 
-/* Called when the word has IN. Has a jump left that call? Then the word is corrected. `sp`: where on the stack the next
- * call is. */
+/* Called when the word has IN. If a jump has left that call, corrects the word and returns true. `sp`: where on the
+ * stack the next call is. */
 static bool find_left(struct bo_thread *t, uintptr_t sp)
 {
     if (!(bo_load_relaxed(&t->t.word) & BO_IN) || !bo_call_was_left(t, sp, bo_frames_on_alternate_stack()))
@@ -45,7 +45,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
 {
     uintptr_t frame = BO_FRAME();
     while (bo_word_set(&t->t.word, BO_IN, BO_BY_CALL) & BO_IN)
-        if (!find_left(t, frame)) /* here: frames of the same function show best which call is deeper */
+        if (!find_left(t, frame)) /* the frames of one function best show which call is deeper */
             return -BO_EON_TOP;
     t->call.frame = frame;
     bo_store_relaxed(&t->t.wakes_sent, 0);
@@ -66,9 +66,9 @@ static bool set_at_hook(bool is)
     return was;
 }
 
-/* While the thread is at a hook, the signal's handler does nothing, as in the window: the word is tested afterwards, or
- * the call is over. The frames on the stack show that the thread is at the hook itself, and not in a signal handler
- * that has interrupted it. */
+/* While the thread is at a hook, the signal's handler does nothing, as in the window: this function tests the word
+ * afterwards, or the call is over. The frames on the stack show whether the thread is at the hook itself, or in a
+ * signal handler that has interrupted it. */
 long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
 {
     const struct bo_window_call call = {nr, a, b, c, d, e, f};
@@ -96,7 +96,7 @@ static inline bool set_at_hook(bool is)
 #endif
 
 /*
- * A handler of the program has interrupted a blocked call, and makes this one. The wake signal may be blocked in that
+ * A handler of the program has interrupted a blocked call, and makes this call. The wake signal may be blocked in that
  * handler (come_back() in wake_signal.c): the window unblocks it. Then the outer call may have to end too (rule 5): the
  * wake signal's handler has sent that call's wake again.
  */
@@ -122,7 +122,7 @@ static long call_on_top(struct bo_thread *t, long nr, long a, long b, long c, lo
     if (found_blocked)
         bo_raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask);
     if (found_blocked && !below)
-        bo_store_relaxed(&t->call.below_handler, 0); /* it is the program that blocks the signal */
+        bo_store_relaxed(&t->call.below_handler, 0); /* the program, and not bough, blocks the signal */
     return r;
 }
 
@@ -133,7 +133,7 @@ static struct bo_record *pending(const struct bo_thread *t)
     return bo_foreign_calls(t) ? bo_foreign_pending(t) : bo_pending_record(t, true);
 }
 
-/* Does the point fail for the record? Handlers of the ladder run here, as bough's code, not as foreign code. */
+/* Whether the point fails for the record. Handlers of the ladder run here, as bough's code, not as foreign code. */
 static bool fails_for(struct bo_thread *t, struct bo_record *r)
 {
     if (!bo_foreign_calls(t))
@@ -144,9 +144,9 @@ static bool fails_for(struct bo_thread *t, struct bo_record *r)
     return point == BO_POINT_FAILS;
 }
 
-/* Is there an interrupt for which the call has to fail? If not, because it was cleared meanwhile or a cleanup runs, the
- * word is corrected. The delivery is recorded only where the call fails, because a completed effect may still win (rule
- * 9). */
+/* Whether the call has to fail for an interrupt. If not, because the interrupt was cleared meanwhile or a cleanup runs,
+ * the word is corrected. The delivery is recorded only where the call fails, because a completed effect may still win
+ * (rule 9). */
 static bool due(struct bo_thread *t)
 {
     if (!(bo_load_seq(&t->t.word) & bo_foreign_due_bit(t)))
@@ -162,15 +162,15 @@ static bool due(struct bo_thread *t)
 
 /*
  * After a spurious wake, which has had no effect, the call is made again. An EINTR caused by a handler of the program
- * is returned, unless an interrupt is due as well. If a wake has come to a call that failed with EINTR, the wake was
- * the cause, unless a handler that interrupted the call has recomputed the word. That is not exact: the EINTR of a
- * handler that was not detected is lost if the wake was spurious. The opposite choice would show each spurious wake as
- * EINTR to a program that has a handler.
+ * is returned, unless an interrupt is due as well. If a wake has come to a call that failed with EINTR, the wake counts
+ * as the cause, unless a handler that interrupted the call has recomputed the word. That is not exact: the EINTR of an
+ * undetected handler is lost if the wake was spurious. The opposite choice would show each spurious wake as EINTR to a
+ * program that has a handler.
  */
 static long cut(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (bo_foreign_calls(t) && bo_foreign_borrowed())
-        return bo_raw6(nr, a, b, c, d, e, f); /* the interrupt is due for the parent, not for the child of a vfork() */
+        return bo_raw6(nr, a, b, c, d, e, f); /* this is the child of a vfork(): the interrupt is for its parent */
     bool on_top = t->call.recomputed_on_top;
     t->call.recomputed_on_top = false;
     if (due(t))
@@ -184,8 +184,8 @@ static bool is_cut(long result)
     return result == -EINTR || result == -BO_ECUT || result == -BO_EWOKEN;
 }
 
-/* Has a signal handler interrupted a call of foreign code? Its calls are bough's: DUE interrupts them, whatever was
- * delivered to foreign code (rule 22). */
+/* Whether a signal handler has interrupted a call of foreign code. The handler's calls are bough's: DUE interrupts
+ * them, even if the record was delivered to foreign code already (rule 22). */
 static bool on_foreign_call(const struct bo_thread *t)
 {
     return bo_foreign_calls(t) && (bo_load_relaxed(&t->t.word) & BO_IN);
@@ -218,14 +218,14 @@ BO_COLD long bo_call_recorded(struct bo_thread *t, long nr, long a, long b, long
     struct bo_trace_call call;
     struct bo_recorded recorded;
     if (bo_tracing()) {
-        find_left(t, BO_FRAME()); /* that call is not around this one */
+        find_left(t, BO_FRAME()); /* so that a call that was left is not shown around this one */
         bo_record_argument(&recorded, nr, (const long[]){a, b, c, d, e, f});
         bo_trace_call_begin(&call, (unsigned)nr, &recorded.argument);
         long r = bo_call_quiet(t, nr, a, b, c, d, e, f);
         bo_trace_call_end(&call);
         return r;
     }
-    bo_store_relaxed(&t->call.recorded, 0); /* set too late, by a thread that began as the recording ended */
+    bo_store_relaxed(&t->call.recorded, 0); /* it was set too late: the thread began as the recording ended */
     return bo_call_quiet(t, nr, a, b, c, d, e, f);
 }
 
@@ -238,8 +238,8 @@ BO_COLD long bo_call_stranger(long nr, long a, long b, long c, long d, long e, l
 
 /* ---- results ----------------------------------------------------------------------------------------- */
 
-/* The one place where an interrupted call fails: here the record is delivered. If the record was cleared at the last
- * moment, the call fails nevertheless. */
+/* Each interrupted call fails here, and the record is delivered. If the record was cleared at the last moment, the call
+ * fails nevertheless. */
 BO_COLD static int noted(int error)
 {
     struct bo_thread *t = bo_self;
@@ -290,7 +290,7 @@ static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
 BO_COLD static void record_wait(struct bo_libc_wait *wait, enum bo_trace_wait number, uint64_t object)
 {
     struct bo_recorded recorded;
-    bo_record_wait(&recorded, number, object); /* it has no text, which would have to stay */
+    bo_record_wait(&recorded, number, object); /* it has no text, which would have to outlive this function */
     bo_trace_call_begin(&wait->recorded, number, &recorded.argument);
 }
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interruptible blocking calls. Everything that blocks for the user uses one of two forms:
+ * Interruptible blocking calls. Each blocking call that bough makes for the user has one of two forms:
  *
- * 1. bo_call(): one system call through the window (arch/window.h). Check and block are one step.
+ * 1. bo_call(): one system call through the window (arch/window.h). No interrupt can come between check and block.
  *
  * 2. bo_libc_begin() .. bo_libc_end(): around a call into libc that waits inside (sem_wait, pthread_cond_wait,
  *    pthread_join). There the program counter does not show the state of the call, so the wake signal is repeated with
- *    backoff until the thread has left, and a timeout must end the call: its deadline is `wait->until`, far in the
+ *    backoff until the thread has left the call. The call needs a timeout: its deadline is `wait->until`, far in the
  *    future, which the signal's handler sets to the past. If the kernel reads that memory after the signal, it sees an
- *    expired time; if it waits already, it returns EINTR. The caller then checks whether it got what it waited for (a
- *    completed effect wins, rule 9).
+ *    expired time; if it waits already, it returns EINTR. Then the caller checks whether the wait has succeeded,
+ *    because a completed effect wins (rule 9).
  *
- * Both are [point]s, adopt an unknown thread, and are reentrant: a signal handler that interrupts a blocked call may
+ * Both are [point]s, adopt the calling thread, and are reentrant: a signal handler that interrupts a blocked call may
  * make further calls.
  */
 #ifndef BO_THREAD_CALL_H
@@ -31,11 +31,11 @@
 #include "thread/adopt.h"
 #include "wake/frames.h"
 
-/* The rest of bo_call(), after its fast path: nested calls, signals under way, the cause of an interruption, repeating
- * the call. */
+/* The slow part of bo_call(): handles nested calls and signals under way, finds the cause of an interruption, and
+ * repeats the call if necessary. */
 long bo_call_rest(struct bo_thread *t, long result, long nr, long a, long b, long c, long d, long e, long f);
 long bo_call_stranger(long nr, long a, long b, long c, long d, long e, long f);
-/* The same with a recording of the call. */
+/* Make a call, and record it if a recording is on. */
 long bo_call_recorded(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f);
 
 #if BO_ARCH_WINDOW && !BO_HOOKS
@@ -78,8 +78,8 @@ static inline long bo_call(long nr, long a, long b, long c, long d, long e, long
 /* bo_call with as many arguments as the call has. */
 #define BO_CALL(...) BO_CALL_(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* Convert a raw failure to errno and -1; BO_ECUT becomes ECANCELED. Also records for rule 28 whether the last failure
- * was an interrupt. */
+/* Convert a raw failure to errno and -1; BO_ECUT becomes ECANCELED. Also store for rule 28 whether the last failure was
+ * an interrupt. */
 long bo_failed(long raw);
 
 static inline long bo_result(long raw)
@@ -87,24 +87,24 @@ static inline long bo_result(long raw)
     return bo_unlikely((unsigned long)raw > -4096UL) ? bo_failed(raw) : raw;
 }
 
-/* The same for calls that return an error number (pthread_*), or 0. */
+/* Convert a raw failure for calls that return an error number (pthread_*), or 0. */
 int bo_error(int error);
 
-/* bough_check(), or the corresponding test in foreign code: 0, or BO_ECUT. */
+/* The test of bough_check(), or the corresponding test in foreign code: 0, or BO_ECUT. */
 int bo_point(void);
 
-/* Returns 0, or BO_ECUT if an interrupt is due already (then there is no bo_libc_end).
- * `until` is set to `*deadline`, or far away for NULL. For recordings: `number`, the wait's, and `object`, which it waits
- * for. */
+/* Begin a wait inside libc. 0, or BO_ECUT if an interrupt is due already (then bo_libc_end() is not called). `until` is
+ * set to `*deadline`, or to a far future time for NULL. Recordings show `number` and `object`: the wait, and the object
+ * that it waits for. */
 int bo_libc_begin(struct bo_libc_wait *wait, const struct timespec *deadline, enum bo_trace_wait number,
                   uint64_t object);
-/* Returns whether an interrupt is due: then a timeout that libc reports may be due to it. The interrupt is delivered
- * only if the caller then fails with BO_ECUT: a call that succeeds leaves it pending. */
+/* End the wait. Returns whether an interrupt is due, which may have caused a timeout that libc reports. The interrupt
+ * is delivered only if the caller then fails with BO_ECUT; if the call succeeds, the interrupt stays pending. */
 bool bo_libc_end(struct bo_libc_wait *wait);
 
-/* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on
- * bough_now()'s clock, BO_FOREVER for none. A wake-up that has come is returned, never lost: the caller
- * tries to take what it waits for before it looks at the interrupt again. */
+/* The interruptible futex wait, raw: 0, -EAGAIN, -ETIMEDOUT, -EINTR, -BO_ECUT. `deadline` is on bough_now()'s clock,
+ * BO_FOREVER for none. A wake-up that has come is returned, never lost: the caller tries to take the object before it
+ * checks for an interrupt again. */
 long bo_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 
 #endif

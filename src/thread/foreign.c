@@ -26,7 +26,7 @@ static int64_t grace_end(const struct bo_thread *t)
 void bo_foreign_deliver(struct bo_thread *t, struct bough_record *why)
 {
     *why = (struct bough_record){.kind = BOUGH_KINDS};
-    /* The number is read before the record is searched for: a record that is posted in between still interrupts. */
+    /* The number is read before the search for the record: so a record that is posted in between still interrupts. */
     uint64_t seq = bo_pending_foreign_seq(t);
     struct bo_record *r = bo_pending_foreign(t, &t->reported);
     if (r) {
@@ -87,7 +87,7 @@ int bough_foreign_set(const struct bough_foreign *ways)
     struct bo_thread *t = bo_self_or_adopt();
     if (!t)
         return -1;
-    if ((ways ? ways->kinds : 0) != t->ways.kinds) { /* the numbers do not cover kinds that were excluded */
+    if ((ways ? ways->kinds : 0) != t->ways.kinds) { /* the suppressions were made without the excluded kinds */
         bo_store_seq(&t->reported.seq, 0);
         bo_store_seq(&t->silenced.seq, 0);
     }
@@ -99,7 +99,7 @@ int bough_foreign_set(const struct bough_foreign *ways)
                                               .argument = ways->argument}
                    : (struct bo_foreign_ways){0};
     bo_store_relaxed(&t->t.paced, ways && ways->paced);
-    bo_level_recompute(t); /* a pending record may be of a kind that counts from now on */
+    bo_level_recompute(t); /* from now on a pending record of another kind may interrupt */
     return 0;
 }
 

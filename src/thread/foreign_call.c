@@ -18,7 +18,7 @@ void bo_call_abandon(struct bo_thread *t)
     if (bo_unlikely(bo_load_relaxed(&t->call.recorded)))
         bo_trace_calls_left();
     bo_foreign_abandon(t);
-    bo_busy = 0; /* operations that those calls were inside */
+    bo_busy = 0; /* the jump has left the operations of those calls, too */
     bo_signal_fence();
     bo_word_clear(&t->t.word, BO_IN | BO_REPEAT, BO_BY_ABANDON);
     if (bo_load_relaxed(&t->call.below_handler)) /* the wake signal was blocked in a frame that is gone */
@@ -27,8 +27,8 @@ void bo_call_abandon(struct bo_thread *t)
         bo_wake_send_drain(t);
 }
 
-/* On another stack (an alternate one, a coroutine's) it can't be determined. A handler of the ladder may have left the
- * call as well. */
+/* For a call on another stack (an alternate stack, a coroutine's) this can't be determined. A handler of the ladder may
+ * have left the call as well. */
 bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame)
 {
     uintptr_t left = t->call.foreign_frame;

@@ -3,22 +3,22 @@
  * Calls of code that was not written for bough: libraries whose calls of libc functions reach src/interpose/ first, in
  * threads that opted in (rule 22).
  *
- * Such a call is one of bough's calls, made between bo_foreign_enter() and bo_foreign_leave(). In between, a different
- * bit of the word than DUE interrupts it, so that each record is delivered to foreign code once for each rung and is
- * then suppressed for a grace period, in which that code's cleanup works. bough's calls still fail meanwhile. There are
- * two sorts of calls, with a bit and a suppression each:
+ * The stand-in for libc's function makes one of bough's calls between bo_foreign_enter() and bo_foreign_leave(). Not
+ * DUE but another bit of the word interrupts that call. So each record is delivered to foreign code once for each rung,
+ * and is then suppressed for a grace period, in which the foreign code's cleanup works; bough's calls still fail
+ * meanwhile. There are two sorts of calls, with a bit and a suppression each:
  *
  *      step     bit            suppressed by   the call
- *      CALL     FOREIGN_DUE    reported        can report an interrupt: a failure counts as delivery, and suppresses both
- *                                              sorts
- *      SILENT   SILENT_DUE     silenced        cannot, or its caller is known to ignore it (a pause, a condition wait):
- *                                              it ends early, once a grace period, and the record stays due for the
- *                                              other sort
+ *      CALL     FOREIGN_DUE    reported        can report an interrupt: a failure counts as delivery, and suppresses
+ *                                              both sorts
+ *      SILENT   SILENT_DUE     silenced        cannot report it, or callers ignore the report (a pause, a condition
+ *                                              wait): it ends early, once in a grace period, and the record stays due
+ *                                              for the other sort
  *
- *      enter -> bough_read() -> leave: was it interrupted?
+ *      enter -> bough_read() -> leave: was the call interrupted?
  *                                 no   -> its result
- *                                 yes  -> it could not have blocked?  nothing has happened: libc's function is called
- *                                         else it fails, interpose/outcome.h says how:
+ *                                 yes  -> if it could not have blocked, it had no effect: libc's function is called
+ *                                         otherwise it fails, as interpose/outcome.h determines:
  *                                         bo_foreign_deliver(), or bo_foreign_silence()
  */
 #ifndef BO_THREAD_FOREIGN_CALL_H
@@ -28,16 +28,15 @@
 #include "base/hook.h"
 #include "state/current.h"
 
-/* A plain longjmp() out of a signal handler leaves such a call without notice. The call's frame is gone if it lies
- * below `frame`, the frame of a function called since. True: from here on the call counts as left, as if it had been
- * interrupted. */
+/* A plain longjmp() out of a signal handler leaves a call of foreign code without notice. The call's frame is gone if
+ * it lies below `frame`, the frame of a function called since. True: the call was left, and now counts as left. */
 bool bo_foreign_end_abandoned(struct bo_thread *t, uintptr_t frame);
-/* The same for another such call that begins in `frame`. That frame may also lie further down, if during the first call
- * only a signal handler can make calls. */
+/* The same before another call of foreign code, which begins in `frame`. `frame` may also lie further down, if only a
+ * signal handler can make calls during the first call. */
 bool bo_foreign_ended(struct bo_thread *t, uintptr_t frame);
 
-/* The calling thread, if a call of foreign code is to be interruptible here: the thread is opted in, and not inside
- * such a call already (in a signal handler, or in libc functions that the call uses). Else NULL. */
+/* The calling thread, if a call of foreign code is interruptible here: the thread is opted in, and not inside such a
+ * call already (in a signal handler, or in libc functions that the call uses). Otherwise NULL. */
 BO_IN_CALLER struct bo_thread *bo_foreign_thread(void)
 {
     struct bo_thread *t = bo_self;
@@ -49,8 +48,8 @@ BO_IN_CALLER struct bo_thread *bo_foreign_thread(void)
 }
 
 /* From here on the bit of this step interrupts the thread's calls. A signal handler may jump out between any two
- * statements (rule 22). While due_byte is not the lowest byte `foreign` is set, so a later call detects the jump, and
- * corrects both. */
+ * statements (rule 22). `foreign` is set while due_byte is not the lowest byte, so a later call detects the jump and
+ * corrects both fields. */
 static inline void bo_foreign_step(struct bo_thread *t, enum bo_foreign_step step)
 {
     bool calls = step == BO_FOREIGN_CALL || step == BO_FOREIGN_SILENT;
@@ -95,11 +94,11 @@ static inline enum bo_foreign_step bo_foreign_aside(struct bo_thread *t)
     return step;
 }
 
-/* A jump has left such a call. */
+/* Called when a jump has left a call of foreign code. */
 void bo_foreign_abandon(struct bo_thread *t);
-/* A signal handler that has interrupted the thread's calls leaves them all by a longjmp(). */
+/* Called when a signal handler that has interrupted the thread's calls leaves all of them by a longjmp(). */
 void bo_call_abandon(struct bo_thread *t);
-/* Is this the child of a vfork(), which runs on its parent's memory, including the slot? */
+/* Whether this is the child of a vfork(), which runs on its parent's memory, including the slot. */
 bool bo_foreign_borrowed(void);
 
 #endif

@@ -21,7 +21,7 @@
 
 /* ---- the copy ------------------------------------------------------------------------------------------ */
 
-/* Of records only the serials are copied: a handle of a post from before the fork must not match a post after it. */
+/* Only the serials of records are copied, so that a handle of a post before the fork matches no post after it. */
 struct serials {
     struct {
         uint64_t state;
@@ -35,10 +35,10 @@ struct branch_copy {
 };
 
 /*
- * What needs no memory of the moment.
+ * The values of the parent's arena that the child needs even if there is no memory for a copy.
  *
  *   seq              record numbers continue, because the thread's delivered and suppressed records are known by them
- *   threads, branches  how many slots the parent has used: handles up to these are stale
+ *   threads, branches  how many slots the parent has used: handles with these indices are stale
  */
 struct basics {
     uint64_t seq;
@@ -47,7 +47,7 @@ struct basics {
     struct bo_ladder_cells ladder; /* the root's */
 };
 
-/* `has_thread`: the forking thread is known to bough. */
+/* `has_thread`: the forking thread is adopted or a child. */
 struct copy {
     size_t size;
     bool has_thread;
@@ -57,20 +57,21 @@ struct copy {
     struct branch_copy branch[];
 };
 
-/* One for each forking thread. A signal handler can't fork in between: signals are blocked. */
+/* The state of each forking thread. A signal handler can't fork in between, because signals are blocked. */
 static BO_TLS struct copy *copy; /* NULL: there is no memory for it */
 static BO_TLS bool lent;         /* there is an arena, and the child inherits it */
 static BO_TLS uint64_t mask;
-/* The forking thread is a child that this worker runs (NULL: it is none); it has a branch open. */
+/* The worker that runs the forking thread's child (NULL: the thread is no child); whether it has a branch open. */
 static BO_TLS struct bo_worker *forker;
 static BO_TLS bool in_branch;
 
-/* Of the process, so one for all threads that fork at the same time: each word of it is as good if another thread has
- * stored it a moment ago. Memory of each thread is short: a thread may have hardly a stack. */
+/* All threads that fork at the same time share one object: each word of it is valid, even if another thread has stored
+ * it a moment ago. It is not thread-local, because that memory is taken from each thread's stack, which may be small.
+ * */
 static struct basics basics;
-static struct basics owed; /* in a child without an arena: of the fork, for an arena that is made later */
+static struct basics owed; /* in a child without an arena: the basics of the fork, for an arena that is made later */
 
-/* Posters may write to it meanwhile, in whole words. The child ignores whatever they post. */
+/* Posters may write to the source meanwhile, in whole words. The child ignores their posts. */
 __attribute__((no_sanitize("thread"))) static void copy_words(void *to, const void *from, size_t size)
 {
     const volatile uint64_t *word = from;
@@ -89,8 +90,8 @@ static void copy_serials(struct serials *to, const struct bo_target *target)
     }
 }
 
-/* The branch with this index, or the next one outwards, that the thread itself has opened; NULL. */
-static struct bo_branch *own_open_branch(const struct bo_thread *t, uint32_t index)
+/* The innermost branch, from this index outwards, that the thread itself has opened; NULL. */
+static struct bo_branch *branch_opened_by(const struct bo_thread *t, uint32_t index)
 {
     struct bo_branch *b = bo_branch_at(index);
     return index != BO_NONE && bo_load_relaxed(&b->owner) == t->t.index ? b : NULL;
@@ -99,8 +100,8 @@ static struct bo_branch *own_open_branch(const struct bo_thread *t, uint32_t ind
 static uint32_t count_branches(const struct bo_thread *t)
 {
     uint32_t count = 0;
-    const struct bo_branch *b = t ? own_open_branch(t, bo_load_relaxed(&t->top)) : NULL;
-    for (; b; b = own_open_branch(t, bo_load_relaxed(&b->outer)))
+    const struct bo_branch *b = t ? branch_opened_by(t, bo_load_relaxed(&t->top)) : NULL;
+    for (; b; b = branch_opened_by(t, bo_load_relaxed(&b->outer)))
         count++;
     return count;
 }
@@ -109,8 +110,8 @@ static void copy_thread(struct copy *c, const struct bo_thread *t)
 {
     copy_words(&c->thread, t, sizeof *t);
     copy_serials(&c->serials, &t->t);
-    const struct bo_branch *b = own_open_branch(t, bo_load_relaxed(&t->top));
-    for (struct branch_copy *to = c->branch; b; b = own_open_branch(t, bo_load_relaxed(&b->outer)), to++) {
+    const struct bo_branch *b = branch_opened_by(t, bo_load_relaxed(&t->top));
+    for (struct branch_copy *to = c->branch; b; b = branch_opened_by(t, bo_load_relaxed(&b->outer)), to++) {
         copy_words(&to->branch, b, sizeof *b);
         copy_serials(&to->serials, &b->t);
     }
@@ -126,7 +127,7 @@ __attribute__((no_sanitize("thread"))) static void copy_basics(void)
     basics = b;
 }
 
-/* Not by malloc(), whose lock this thread may hold, because fork() is allowed in a signal handler. */
+/* This does not use malloc(): fork() is allowed in a signal handler, so this thread may hold malloc()'s lock. */
 static struct copy *copy_new(const struct bo_thread *t)
 {
     uint32_t count = count_branches(t);
@@ -160,8 +161,8 @@ static void put_serials(const struct bo_target *target, const struct serials *fr
     }
 }
 
-/* Copies a target without the marks of threads that were posting to it, or had put it on a list: they are not in this
- * process. */
+/* Copies a target without the marks of threads that were posting to it, or had put it on a list, because those threads
+ * do not exist in this process. */
 static void copy_target(struct bo_target *to, const void *from, size_t size, const struct serials *serials)
 {
     copy_words(to, from, size);
@@ -226,8 +227,8 @@ void bo_fork_catch_up(void)
     bo_clock_after_fork();
 }
 
-/* If there is no memory for it, this process has no arena until the library's next use, and no thread that bough
- * knows. */
+/* Makes the child's arena. If there is no memory for it, this process has no arena and no adopted thread until the
+ * library's next use. */
 static bool renewed(const struct copy *c)
 {
     if (c && bo_arena_renew(basics.threads, basics.branches) == 0)
@@ -263,7 +264,7 @@ static void copy_before_fork(void)
     static const uint64_t all = ~(uint64_t)0;
     uint64_t before = 0;
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof before);
-    mask = before; /* only now: before this, a signal handler may have forked and set it */
+    mask = before; /* stored only now, because a signal handler may have forked before, and stored its mask */
     lent = bo_arena.head != NULL;
     if (!lent)
         return;

@@ -37,9 +37,9 @@ static uint64_t level_bits(const struct bo_thread *t, bool overrun)
     return (t->open.async ? BO_ASYNC : 0) | (t->open.closable ? BO_CLOSABLE : 0);
 }
 
-/* Empties the event descriptor. It waits for senders that are about to write to it, or such a write would come later
- * and stay. No sender waits for this thread: between its step on the word and its end a sender makes only system calls
- * that do not block, with all signals blocked. */
+/* Empties the event descriptor, after it has waited for senders that are about to write to it: otherwise such a write
+ * would come later and stay. No sender waits for this thread: after its step on the word a sender makes only system
+ * calls that do not block, with all signals blocked. */
 static void quiet_event(struct bo_thread *t)
 {
     uint64_t count;
@@ -48,11 +48,11 @@ static void quiet_event(struct bo_thread *t)
 }
 
 /*
- * If an interrupt becomes due by a region's end, the owner does what a poster does otherwise: it writes to the event
+ * If an interrupt becomes due by a region's end, the owner does the work of a poster: it writes to the event
  * descriptor; if this is a signal handler that has interrupted a call, it makes that call end when the handler returns
- * (rule 5); and it makes sure that an asynchronous region is left in time (rule 14).
+ * (rule 5); and it makes the ticker check that an asynchronous region is left in time (rule 14).
  */
-static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool newly_due)
+static void due_by_owner(struct bo_thread *t, uint64_t w, bool newly_due)
 {
     if (w & BO_EVENT)
         bo_wake_ring(t);
@@ -62,9 +62,9 @@ static void due_by_ourselves(struct bo_thread *t, uint64_t w, bool newly_due)
         bo_ticker_watch(t);
 }
 
-/* Is the record due again for this sort of foreign call, because its suppression has ended since it was checked, so
- * that no later check is planned? Then it is checked again without the suppression: it may also be of a kind that does
- * not interrupt foreign code. */
+/* Whether a record is due for this sort of foreign call because its suppression has ended since the last check, so that
+ * no later check is planned. The record is searched for again without the suppression, because it may be of a kind that
+ * does not interrupt foreign code. */
 static bool grace_ran_out(const struct bo_thread *t, struct bo_suppression *s)
 {
     BO_HOOK(foreign_weighed);
@@ -92,8 +92,8 @@ static uint64_t word_of_records(struct bo_thread *t, uint64_t w)
            (due_in_foreign(t, &t->silenced) ? BO_SILENT_DUE : 0);
 }
 
-/* In a forked child no ticker watches the deadlines yet: each point checks them (wake/ticker.h). Called when no record
- * is due. */
+/* Called when no record is due, in a forked child whose ticker does not watch the deadlines yet: sets the word due, so
+ * that each point checks them (wake/ticker.h). */
 static void be_watchful(struct bo_thread *t, uint64_t w)
 {
     if (bo_unlikely(bo_ticker_is_awaited()) && !(w & (BO_DISABLED | BO_PENDING)))
@@ -102,8 +102,8 @@ static void be_watchful(struct bo_thread *t, uint64_t w)
 
 /*
  * The new word is computed from the records first, and stored only if nothing was posted since the word was loaded. So
- * a call in a signal handler that interrupts this finds the word due as long as it may be, and no post is missed that
- * has found the word due already.
+ * a signal handler that interrupts this function finds the word due until then, and a post that has found the word due
+ * already is not missed.
  */
 void bo_level_recompute(struct bo_thread *t)
 {
@@ -115,18 +115,18 @@ void bo_level_recompute(struct bo_thread *t)
         next = word_of_records(t, w);
     } while (!bo_word_step(&t->t.word, &w, next, BO_BY_RECORDS));
     if (next & BO_DUE)
-        due_by_ourselves(t, next, !(w & BO_DUE));
+        due_by_owner(t, next, !(w & BO_DUE));
     else
         be_watchful(t, next);
     t->call.recomputed_on_top |= (next & BO_IN) != 0;
-    /* From here on the word becomes due only by time: the end of a grace period or a budget. */
+    /* From here on the word becomes due only when a grace period or a budget ends. */
     if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
         bo_foreign_look_in_time(t);
     else if ((next & BO_PENDING) && !(next & BO_DUE) && (!(next & BO_DISABLED) || (next & BO_TIMED)))
         bo_ticker_look(&t->t);
 }
 
-/* The step that enables interrupts makes pending ones due; whether they concern this thread is checked afterwards. */
+/* The step that enables interrupts makes the pending ones due; later code checks whether they concern this thread. */
 static uint64_t at_level(const struct bo_thread *t, uint64_t w)
 {
     const uint64_t all = BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE;
@@ -137,8 +137,8 @@ static uint64_t at_level(const struct bo_thread *t, uint64_t w)
     return (w & BO_DISABLED) && (w & BO_PENDING) ? next | BO_ALL_DUE : next;
 }
 
-/* From this step on the ticker watches a budget that starts for a pending interrupt: a call that a signal handler makes
- * directly after the step ends with the budget. Returns the word before; *next is the word after. */
+/* From this step on the ticker watches the budget that starts for a pending interrupt: so a call that a signal handler
+ * makes directly after the step ends with the budget. Returns the old word; *next is the new word. */
 static uint64_t set_level(struct bo_thread *t, uint64_t *next)
 {
     uint64_t w = bo_load_seq(&t->t.word), mask = 0;

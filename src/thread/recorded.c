@@ -16,11 +16,10 @@
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* How much of the stack above the calling function is there for sure: the frames of the functions around it. */
+/* How much of the stack above the calling function is certainly mapped: the frames of the functions around it. */
 enum { STACK = 1024 };
 
-/* Many arguments are variables of the functions around this one. Other memory may not be mapped, and is read by a system
- * call. */
+/* Many arguments are variables of calling functions. Other memory may not be mapped, and is read by a system call. */
 static bool read_memory(void *to, uintptr_t from, size_t size)
 {
     uintptr_t frame = BO_FRAME();
@@ -32,7 +31,7 @@ static bool read_memory(void *to, uintptr_t from, size_t size)
 
 /* ---- times ------------------------------------------------------------------------------------------------------- */
 
-/* In ms, rounded up, + 1. */
+/* A timeout in ms, rounded up, + 1, in the upper half. */
 static uint64_t timeout_of_ns(uint64_t ns)
 {
     uint64_t ms = ns / 1000000 + (ns % 1000000 != 0);
@@ -64,7 +63,7 @@ static void set(struct bo_recorded *r, enum bo_trace_argument_kind kind, uint64_
     r->argument.value = value;
 }
 
-/* For how long: of a time on a clock, for how long from now. */
+/* The duration of a sleep. If the call has a time on a clock, the duration from now until that time. */
 static void set_sleep(struct bo_recorded *r, long clock, long flags, long at)
 {
     struct timespec time, now;
@@ -83,7 +82,7 @@ static void set_fd(struct bo_recorded *r, long fd, uint64_t timeout)
     set(r, BO_TRACE_FD, timeout | (uint32_t)fd);
 }
 
-/* One descriptor is shown, of more their number. */
+/* A single descriptor is shown; of several descriptors, their number. */
 static void set_polled(struct bo_recorded *r, long fds, long count, long timeout)
 {
     struct pollfd one;
@@ -115,7 +114,7 @@ static void set_message(struct bo_recorded *r, long fd, long message)
 
 /* ---- paths ------------------------------------------------------------------------------------------------------- */
 
-/* Add to a path of which the last bytes are kept. */
+/* Appends to a path, of which only the last bytes are kept. */
 static void add_to_path(struct bo_recorded *r, const char *text, size_t length, bool *is_cut)
 {
     size_t most = sizeof r->text - strlen(BO_TRACE_CUT), used = r->argument.length;
@@ -177,17 +176,18 @@ static void set_signals(struct bo_recorded *r, long mask)
         set(r, BO_TRACE_SIGNALS, signals);
 }
 
-/* The id of a thread is in the clock of its processor time, as the kernel numbers those clocks. */
+/* The kernel's number for a thread's processor-time clock contains the thread's id. */
 static uint64_t id_of(pthread_t thread)
 {
     clockid_t clock;
     return pthread_getcpuclockid(thread, &clock) == 0 ? (uint64_t)(uint32_t) ~(clock >> 3) : 0;
 }
 
-/* ---- the calls ----------------------------------------------------------------------------------------------------- */
+/* ---- the calls -----------------------------------------------------------------------------------------------------
+ * */
 
-/* The descriptor is the first argument of most calls that block; these are the others. Of a number that the library
- * does not use itself, nothing is known: bough_syscall() makes any call. */
+/* Most blocking calls have the descriptor as their first argument; the cases are the other calls. bough_syscall() may
+ * make any call: nothing is recorded for numbers that the library does not use itself. */
 static void find_argument(struct bo_recorded *r, long nr, const long a[6])
 {
     switch (nr) {

@@ -10,9 +10,9 @@ struct bo_recorded {
     char text[BO_TRACE_CALL_TEXT];
 };
 
-/* Of a system call, whose arguments may be anything: memory is read as the kernel reads it. */
+/* The argument of a system call. Its pointers may be invalid, so memory is read without a risk of a fault. */
 void bo_record_argument(struct bo_recorded *r, long nr, const long a[6]);
-/* Of a wait inside libc: the object that it waits for, or how many. */
+/* The argument of a wait inside libc: the object that it waits for, or the number of objects. */
 void bo_record_wait(struct bo_recorded *r, enum bo_trace_wait wait, uint64_t object);
 
 #endif

@@ -35,7 +35,7 @@ static void remember(struct bo_thread *t, struct bough_region *region)
         bo_trace_region_begin((unsigned)region->kind, depth, region->file, region->line);
 }
 
-/* A region of foreign code is no level; it often lasts as long as its thread. */
+/* A region of foreign code is not recorded: it is no level, and often lasts as long as its thread. */
 static void record_end(const struct bo_thread *t, const struct bough_region *region)
 {
     uint32_t depth = bo_load_relaxed(&t->depth);
@@ -69,7 +69,7 @@ static struct bough_async *async_around(const struct bough_region *region)
     struct bough_region *r = region->outer;
     while (r && r->kind != BO_ASYNC_REGION)
         r = r->outer;
-    return (struct bough_async *)r; /* `region` is its first member */
+    return (struct bough_async *)r; /* `region` is the first member of struct bough_async */
 }
 
 static void pop_region(struct bo_thread *t, struct bough_region *region)
@@ -107,8 +107,8 @@ static void pop_region(struct bo_thread *t, struct bough_region *region)
 
 /*
  * A region lies in the frame of the function that began it. If that frame lies below the present stack pointer, a plain
- * longjmp() has left it. Its memory may be overwritten by now, so the effect of the region is undone from the slot's
- * list of regions. On another stack (an alternate one, a coroutine's) this can't be determined.
+ * longjmp() has left the region. Its memory may be overwritten by now, so the region's effect is undone from the slot's
+ * list of regions. On another stack (an alternate stack, a coroutine's) this can't be determined.
  */
 static bool left_behind(const struct bo_thread *t, const void *region, uintptr_t sp)
 {
@@ -116,8 +116,8 @@ static bool left_behind(const struct bo_thread *t, const void *region, uintptr_t
     return region && at < sp && at >= t->stack.low && sp >= t->stack.low && sp < t->stack.high;
 }
 
-/* How many of the listed regions are still valid. If a region is begun now (`begun`, or NULL), one that is listed at
- * the same address, and those inside it, are not: the function that began it was called again. */
+/* How many of the listed regions are still valid. If a region is begun now (`begun`, or NULL), a region that is listed
+ * at the same address, and all regions inside it, are invalid: the function that began it was called again. */
 static uint32_t still_there(const struct bo_thread *t, uintptr_t sp, const void *begun)
 {
     uint32_t depth = bo_load_relaxed(&t->depth);
@@ -195,7 +195,7 @@ void bo_level_end_abandoned(struct bo_thread *t, uintptr_t sp)
     end_abandoned_regions(t, sp, NULL);
 }
 
-/* `sp` is the public function's frame: regions below it were left, also if the new region has the same address. */
+/* `sp` is the public function's frame: regions below it were left, even if the new region has the same address. */
 struct bo_thread *bo_region_beginner(const void *region, int64_t allowance_given, uintptr_t sp)
 {
     if (!region || allowance_given < 0)
@@ -287,7 +287,7 @@ void bo_level_unwind(struct bo_thread *t, const struct bough_region *until)
     bo_level_recompute(t);
 }
 
-/* Uses only the slot: the frames of regions that were left open are gone, and their memory may be overwritten. */
+/* This uses only the slot, because the frames of regions that were left open are gone and may be overwritten. */
 void bo_level_end(struct bo_thread *t)
 {
     if (!t->regions && !(bo_load_seq(&t->t.word) & BO_PENDING))

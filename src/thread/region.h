@@ -8,8 +8,8 @@
 
 /* Set the word's level bits from the open regions. */
 void bo_level_set(struct bo_thread *t);
-/* Called before and after a change that the ticker must not see half done: meanwhile it retries later. Stores between
- * the two are releases, and so come after the serial. */
+/* Called before and after a change that the ticker must not see half done: if it reads in between, it retries later.
+ * Stores between the two calls are releases, and so come after the serial. */
 void bo_level_changing(struct bo_thread *t);
 void bo_level_changed(struct bo_thread *t);
 

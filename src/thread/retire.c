@@ -24,7 +24,7 @@ static void forget_closers(struct bo_thread *t)
         bo_ladder_forget_closers(t);
 }
 
-/* A thread that ends inside a call was ended by a signal handler that interrupted the call, or by a cancellation. */
+/* If a thread ends inside a call, a signal handler that interrupted the call has ended it, or a cancellation. */
 void bo_retire(struct bo_thread *t, enum bough_post_status how)
 {
     uint64_t w = bo_load_seq(&t->t.word);

@@ -15,7 +15,7 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Starts the account of pauses for a new incident. */
+/* Starts the sum of pauses for a new incident. */
 static void open_account(struct bo_thread *t, uint64_t seq)
 {
     if (bo_load_relaxed(&t->section.pause_seq) == seq)
@@ -49,7 +49,7 @@ static int64_t allowance(const struct bo_thread *t, uint64_t seq, int64_t budget
 int64_t bo_level_budget_end(const struct bo_thread *t)
 {
     uint32_t serial = bo_load_acquire(&t->level_serial);
-    /* Acquire: a reader of a value stored after bo_level_changing() sees its serial, too. */
+    /* These loads are acquires: if they see a value stored after bo_level_changing(), they also see its serial. */
     int64_t entry = bo_load_acquire(&t->section.entry), budget = bo_load_acquire(&t->section.budget);
     struct bo_record *r = bo_pending_record(t, false);
     if (!r)
@@ -60,8 +60,8 @@ int64_t bo_level_budget_end(const struct bo_thread *t)
     return torn ? bo_now() + BO_MS(1) : end;
 }
 
-/* While the owner is between level_changing and level_changed, the ticker retries later. Fields that it must not see
- * half changed are stored with release, and so after the serial. */
+/* While the owner is between bo_level_changing() and bo_level_changed(), the ticker retries later. Fields that it must
+ * not see half changed are stored with release, and so after the serial. */
 void bo_level_changing(struct bo_thread *t)
 {
     bo_store_relaxed(&t->level_serial, bo_load_relaxed(&t->level_serial) + 1);
@@ -95,8 +95,8 @@ void bo_section_enter(struct bo_thread *t, struct bough_region *region, int64_t 
     bo_level_changed(t);
 }
 
-/* A section in a thread that is disabled anyway has delayed nothing. An inner section in which no interrupt was pending
- * does not count: its budget is forgotten with it. */
+/* A section in a thread that is disabled anyway has delayed no interrupt. If no interrupt was pending in an inner
+ * section, the budget of the outer section applies again. */
 void bo_section_leave(struct bo_thread *t, const struct bough_region *region)
 {
     uint64_t w = bo_load_seq(&t->t.word);

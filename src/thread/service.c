@@ -23,8 +23,8 @@
 
 /* ---- examining a thread: each function returns when to examine it again ------------------------------------------ */
 
-/* The thread is due, and still in its call. After 50 ms, and again after each diagnosis, the wake is late. A signal
- * that could not be sent is sent as soon as possible. */
+/* The thread is due, and still in its call. The wake is late 50 ms after it was sent, and again after each diagnosis. A
+ * signal that could not be sent is sent as soon as possible. */
 static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
 {
     if (bo_load_relaxed(&t->t.put_off))
@@ -41,8 +41,8 @@ static int64_t look_at_wake(struct bo_thread *t, uint64_t w, int64_t now)
     return now + (bo_load_seq(&t->t.unsent) ? LAST_REPEAT : reported ? SILENT_RECHECK : BO_ANSWER_WITHIN);
 }
 
-/* The thread is still in a call with repeated signals. They are repeated after 0.2 to 10 ms; after 50 ms, and then
- * rarely, the cause is diagnosed. */
+/* The thread is still in a call with repeated signals. The signal is repeated after 0.2 to 10 ms; after 50 ms, and then
+ * rarely, the cause of the delay is diagnosed. */
 static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
 {
     enum { FOR_50_MS = 10, FOR_A_SECOND = 100 };
@@ -58,7 +58,7 @@ static int64_t look_at_repeat(struct bo_thread *t, uint64_t w, int64_t now)
     return bo_signal_again(t, w) ? now + pause : now;
 }
 
-/* An asynchronous region has 50 ms to reach a point, then it gets a signal (rule 14). */
+/* The code in an asynchronous region has 50 ms to reach a point; then the thread gets a signal (rule 14). */
 static int64_t look_at_async(struct bo_thread *t, uint64_t w, int64_t now)
 {
     int64_t due = bo_load_relaxed(&t->t.last_wake_at) + BO_ANSWER_WITHIN;
@@ -88,9 +88,9 @@ __attribute__((no_sanitize("thread"))) static struct overrun innermost_section(c
     return o;
 }
 
-/* When a critical section's budget is used up, it no longer protects (rule 17). The step lets the owner leave the
- * section and end, so the section is noted before it. The step fails if the owner has begun another section since
- * then: the word counts them. */
+/* When a critical section's budget is used up, the section no longer protects (rule 17). After the step the owner may
+ * leave the section and end, so the section is noted before the step. If the owner has begun another section since
+ * then, the step fails, because the word counts sections. */
 static int64_t look_at_section(struct bo_thread *t, uint64_t w)
 {
     int64_t end = bo_level_budget_end(t);

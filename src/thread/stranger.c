@@ -18,7 +18,7 @@
 #include "thread/retire.h"
 #include "wake/post.h"
 
-static _Atomic uint32_t strangers; /* how many UNADOPTED slots there are, or are about to be: 0 in most programs */
+static _Atomic uint32_t strangers; /* how many slots are UNADOPTED, or are about to be: 0 in most programs */
 struct bo_lock bo_strangers_lock;
 
 /* ---- identifying a thread ------------------------------------------------------------------------------------ */
@@ -32,7 +32,7 @@ bool bo_stranger_exists(pid_t tid)
  * /proc. */
 uintptr_t bo_stranger_born(pid_t tid)
 {
-    enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; a name may hold anything */
+    enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; the name may contain any character */
     char text[512];
     bo_read_task(tid, "stat", text, sizeof text);
     const char *at = strrchr(text, ')');
@@ -76,7 +76,7 @@ void bo_stranger_release(struct bo_thread *t)
     give_slot_back(t);
 }
 
-/* The next slot of this thread from *i on, without the slot `except`. NULL: there is no more. */
+/* The next slot of this thread from *i on, except the slot `except`. NULL: there is no more. */
 struct bo_thread *bo_stranger_next_of(pid_t tid, const struct bo_thread *except, uint32_t *i, uint64_t *word)
 {
     uint32_t high = bo_threads_used();
@@ -139,8 +139,8 @@ void bo_stranger_move_to(struct bo_thread *t, uint64_t own)
     give_slot_back(t);
 }
 
-/* This thread publishes its slot, then searches for one that another thread has made for it; the other thread publishes
- * that one, then searches for this thread's slot. So one of the two sees the other. */
+/* This thread publishes its slot, then searches for a slot that another thread has made for it; the other thread
+ * publishes that slot, then searches for this thread's slot. So one of the two finds the other's slot. */
 void bo_stranger_merge(const struct bo_thread *own)
 {
     if (bo_likely(bo_load_seq(&strangers) == 0))

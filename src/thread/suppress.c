@@ -35,8 +35,8 @@ void bo_foreign_look_in_time(struct bo_thread *t)
         bo_ticker_look_by(&t->t, bo_to_monotonic(until));
 }
 
-/* The wake makes both sorts due. If one is still suppressed, the thread clears its bit at its next call of that
- * sort. */
+/* The wake makes both sorts of calls due. If one sort is still suppressed, the thread clears that bit at its next call
+ * of the sort. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t w)
 {
     int64_t until = earliest(t, w);

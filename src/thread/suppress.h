@@ -5,14 +5,14 @@
 
 #include "state/arena.h"
 
-/* The record that interrupts the thread's present call; NULL: none. */
+/* The record that interrupts the thread's present call; NULL: no record does. */
 struct bo_record *bo_foreign_pending(const struct bo_thread *t);
-/* Is there a suppression that the ticker has to end? `word` is the thread's. */
+/* Whether there is a suppression that the ticker has to end. `word` is the thread's. */
 bool bo_foreign_suppressed(const struct bo_thread *t, uint64_t word);
-/* Called by the thread: schedule the ticker for the end of the suppression, not earlier. Most threads have ended by
- * then. */
+/* Called by the thread: schedule the ticker for the end of the suppression, not earlier, because most threads have
+ * ended by then. */
 void bo_foreign_look_in_time(struct bo_thread *t);
-/* When the ticker should examine such a thread again; wakes the thread if the time has come. */
+/* Called by the ticker: wakes the thread if a suppression has ended. Returns when to examine the thread again. */
 int64_t bo_foreign_look(struct bo_thread *t, uint64_t word);
 
 #endif

@@ -10,8 +10,8 @@
 #include "upcalls.h"
 #include "wake/last_thread.h"
 
-/* The generation ends with all signals blocked, or a call in a signal handler could be made in a generation that has
- * ended. A call after that adopts the thread again. */
+/* The generation ends with all signals blocked; otherwise a signal handler could make a call in a generation that has
+ * ended. A call after this function adopts the thread again. */
 static void end_generation(struct bo_thread *t)
 {
     bo_branches_end(t);
