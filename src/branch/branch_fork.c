@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In a forked child: the forking thread still has its branches open, but their children exist in the parent only. */
+/* Branches in a forked child: the forking thread still has them open, but their children exist in the parent only. */
 #include <string.h>
 #include "base/futex.h"
 #include "branch/child.h"
@@ -11,7 +11,7 @@
 #include "upcalls.h"
 #include "wake/ticker.h"
 
-/* The parent's threads may have been in the middle of operations on this data, which is therefore not touched, freed or
+/* The parent's threads may have been in the middle of operations on these lists, which are therefore not read, freed or
  * reported here. */
 static void forget_branch_state(struct bo_branch_state *state)
 {

@@ -23,8 +23,8 @@
  *           |       \--its thread is frozen--> LOST ----------------------------> kept or freed
  *           \--> NOT_STARTED (the branch is marked, no thread, no memory): freed at once
  *
- * Written by the adder before the worker starts, by the worker after; `outcome` and the list links under
- * the branch state's lock.
+ * The adder writes the struct before the worker starts, and the worker afterwards; `outcome` and the list links are
+ * written under the branch state's lock.
  */
 struct bo_child {
     struct bo_child *next, **link;
@@ -33,16 +33,16 @@ struct bo_child {
     uint64_t id;
     bough_fn *fn;
     bough_resource resource; /* its destructor is removed by the thread that runs it or takes the resource over */
-    bough_resource *own;     /* what bough_take() takes: `resource`, or the one inside a wrapper */
+    bough_resource *own;     /* what bough_take() takes: `resource`, or the resource inside a wrapper */
     bool disabled, foreign;
     bool named; /* its branch collects results: there is room for the child's name */
     enum bough_outcome outcome;
     int result;
-    unsigned said;              /* how often the child has called bough_fail() */
+    unsigned fail_calls;        /* how often the child has called bough_fail() */
     int code;                   /* of its first failure; 0: none */
-    struct bo_failure *failure; /* its evidence; NULL if there was no memory */
+    struct bo_failure *failure; /* the evidence of that failure; NULL if there was no memory */
     uint64_t mask;              /* the adder's signal mask, which the child inherits */
-    char name[];                /* when it has ended */
+    char name[];                /* set when the child has ended */
 };
 
 /* A function to run when a branch ends, after its children. */
@@ -60,19 +60,19 @@ struct bo_branch_state {
     struct bo_failure *failures, **last_failure; /* the primary one first */
     struct bo_failure *spare;                    /* used for a failure if there is no memory */
     struct bo_ending *ending;
-    struct bough_child_result *results; /* of a branch that collects: room for all */
+    struct bough_child_result *results; /* of a branch that collects: room for the results of all children */
     size_t room;
     unsigned failure_count;
-    unsigned said; /* how often the body has called bough_fail(); only the owner uses it */
-    int code;      /* of the primary failure: the branch's result. 0: none, or all isolated */
+    unsigned fail_calls; /* how often the body has called bough_fail(); only the owner uses it */
+    int code;            /* of the primary failure: the branch's result. 0: no failure, or all are isolated */
     struct bough_tally tally;
     bool supervisor, collect;
-    bool cut;     /* body or a child left because it was interrupted */
-    bool was_cut; /* the opener's last_was_cut from before */
+    bool cut;     /* the body or a child returned because it was interrupted */
+    bool was_cut; /* the opener's last_was_cut when it opened the branch */
     bool has_leaver;
     pthread_t leaver;       /* the last worker that has ended: the branch waits for its key destructors */
-    uint64_t ending_before; /* the number of the opener's last ending: those after it are nested in this one */
-    uintptr_t block_frame;  /* of a block: on its owner's stack, to notice a plain longjmp(). 0: not known */
+    uint64_t ending_before; /* the opener's last ending at the opening: later ones are nested in this branch */
+    uintptr_t block_frame;  /* the block's frame on its owner's stack, to detect a plain longjmp(). 0: not known */
     struct bo_at_end *at_end;
 };
 

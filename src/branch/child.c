@@ -52,8 +52,8 @@ static void destroy_value(bough_resource r)
 
 /* ---- adding ------------------------------------------------------------------------------------------- */
 
-/* Room for the result of one more child, in a branch that collects: its end must not need memory. The caller holds
- * the branch state's lock. */
+/* Makes room for the result of one more child in a branch that collects, because the end must not need memory. The
+ * caller holds the branch state's lock. */
 static bool reserve(struct bo_branch_state *state)
 {
     if (!state->collect || state->tally.added - state->tally.count[BOUGH_NOT_STARTED] < state->room)
@@ -127,7 +127,7 @@ static void prepare_child(struct bo_worker *w, struct bo_child *c, const char *n
     c->id = bo_thread_handle(t);
 }
 
-/* From here on posters see the child; wake/post.h has the argument. */
+/* From here on posters see the child; wake/post.h explains why no post is missed. */
 static void publish_child(struct bo_branch *b, struct bo_thread *t, bool disabled)
 {
     bo_add_seq(&b->live, 1);
@@ -136,7 +136,7 @@ static void publish_child(struct bo_branch *b, struct bo_thread *t, bool disable
     BO_HOOK(add_published);
 }
 
-/* The branch was marked meanwhile: the child does not start. */
+/* Called if the branch was marked meanwhile: the child does not start. */
 static void withdraw(struct bo_branch *b, struct bo_worker *w, struct bo_child *c)
 {
     struct bo_branch_state *state = b->state;
@@ -161,7 +161,7 @@ static void count_not_started(struct bo_branch_state *state, bool cut)
     bo_unlock(&state->lock);
 }
 
-/* Refusing is how the branch's record takes effect here: it counts as delivered (rules 27, 29). */
+/* If the branch's record makes bough_add() refuse the child, the record counts as delivered (rules 27, 29). */
 static bool is_refused(struct bo_branch *b)
 {
     struct bo_record *r = bo_marked(b);
@@ -207,10 +207,10 @@ static struct bo_branch *branch_to_add_to(bough_branch *branch)
     if (b->t.index == BO_ROOT || !bo_below(t, &b->t))
         return errno = EPERM, NULL;
     bo_branch_end_abandoned(t, BO_FRAME());
-    return bo_branch_of_handle(branch); /* again: a longjmp() may have left the branch */
+    return bo_branch_of_handle(branch); /* checked again, because a longjmp() may have left the branch */
 }
 
-/* The new child's handle; 0 if nothing was started. */
+/* Returns the new child's handle; 0 if no child was started. */
 static uint64_t add_child(struct bo_branch *b, bough_fn *fn, bough_resource resource,
                           const struct bough_child_options *o)
 {
@@ -275,7 +275,7 @@ static void record_child_begin(const struct bo_thread *t)
         false);
 }
 
-/* Cancellation is disabled after the function: the child has finished, and must be accounted for exactly once. */
+/* After the child's function, cancellation is disabled: the child must be accounted for exactly once. */
 void bo_child_run(struct bo_child *child)
 {
     if (bo_tracing())
@@ -285,8 +285,8 @@ void bo_child_run(struct bo_child *child)
     bo_child_finish(child, returned, false);
 }
 
-/* Determines the child's failure: those reported by bough_fail(); else what its last branch collected, if the function
- * returned that branch's result; else the number alone. Returns true if the child was interrupted instead (rule 28). */
+/* Determines the child's failure: the failures reported by bough_fail(); or the failure of its last branch, if the
+ * function returned that branch's result; or only the number. True: the child was interrupted instead (rule 28). */
 static bool judge_outcome(struct bo_child *c, int returned, bool left, bool was_cut)
 {
     static const char by_exit[] = "the child was left by pthread_exit() or pthread_cancel(): return from it instead";
@@ -301,7 +301,8 @@ static bool judge_outcome(struct bo_child *c, int returned, bool left, bool was_
     return false;
 }
 
-/* So the destructor runs exactly once (rule 21), also if it is itself left by pthread_exit(). */
+/* Removes the resource before its destructor runs, so that the destructor runs exactly once (rule 21), even if it calls
+ * pthread_exit(). */
 static bough_resource take_resource(struct bo_child *c)
 {
     bough_resource r = c->resource;
@@ -323,7 +324,8 @@ static void destroy_lost_resource(struct bo_child *c)
         bo_ladder_guard(r.destroy, r.value, "the destructor of a lost child's resource");
 }
 
-/* An unread failure turns even a result of 0 into a failure (rule 26); to another failure it is attached. */
+/* An unread failure turns even a result of 0 into a failure (rule 26); if there is a failure, it is attached to that.
+ * */
 static void add_unread(struct bo_child *c)
 {
     struct bo_failure *unread = bo_ending_unread();
@@ -331,7 +333,7 @@ static void add_unread(struct bo_child *c)
         bo_child_failed(c, unread->face.code, unread);
 }
 
-/* Store how it ended; free it unless it is to be kept. */
+/* Stores how the child ended; frees the child unless it is to be kept. */
 static void account_for_child(struct bo_child *c, enum bough_outcome outcome, int result)
 {
     struct bo_branch_state *state = c->state;
@@ -356,8 +358,8 @@ static void account_for_child(struct bo_child *c, enum bough_outcome outcome, in
         bo_child_free(c);
 }
 
-/* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is in the list by then, so the
- * failures that it causes come after it. */
+/* The first failure interrupts the siblings and wakes a blocked body (rule 25). It is put into the list before that, so
+ * that the failures that it causes come after it. */
 static void account_and_stop_siblings(struct bo_child *c, enum bough_outcome outcome, int returned)
 {
     char reason[BOUGH_REASON_MAX + 1];
@@ -378,7 +380,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
 {
     struct bo_thread *t = bo_self;
     BO_HOOK(child_ended);
-    if (bo_unlikely(!t || t->child != child)) { /* it has forked, and its slot stayed in the parent (thread/fork.h) */
+    if (bo_unlikely(!t || t->child != child)) { /* the child has forked: its slot stayed in the parent (fork.h) */
         destroy_resource(child);
         return;
     }
@@ -402,7 +404,7 @@ void bo_child_finish(struct bo_child *child, int returned, bool left)
     bo_retire(t, BOUGH_POST_ENDED);
 }
 
-/* The branch fails with the loss; failures that the child has reported itself are attached. */
+/* The branch's failure is the loss; failures that the child has reported itself are attached to it. */
 void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
 {
     struct bo_failure *said = child->failure;
@@ -414,9 +416,9 @@ void bo_child_lost(struct bo_child *child, struct bo_failure *failure)
     account_and_stop_siblings(child, BOUGH_LOST, EOWNERDEAD);
 }
 
-/* A child that forks continues in the new process without a branch to report to: its branch's list may be half changed
- * by a thread of the parent. When the child's function returns, the process ends, as with pthreads when the last thread
- * returns, but here even if threads of the library run. */
+/* A child that forks continues in the new process without a branch to report to, because a thread of the parent may
+ * have been changing the branch's list. When the child's function returns, the process ends, as with pthreads when the
+ * last thread returns, but here even if threads of the library run. */
 void bo_child_after_fork(struct bo_child *child)
 {
     static struct bo_branch_state orphan;
@@ -429,7 +431,7 @@ void bo_child_after_fork(struct bo_child *child)
     child->next = NULL;
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------------------------------------- */
 
 static struct bo_child *find_child(struct bo_branch_state *state, uint64_t id)
 {
@@ -482,8 +484,8 @@ static long wait_for_end(struct bo_thread *t, uint32_t generation)
     return bo_word_generation(bo_load_seq(&t->t.word)) == generation ? r : 0;
 }
 
-/* The interrupt is looked for first, so that the result does not depend on whether the child has ended already (rule
- * 2). */
+/* The check for an interrupt comes first, so that the result does not depend on whether the child has ended already
+ * (rule 2). */
 int bough_join(const bough_thread *child)
 {
     uint64_t id = (uint64_t)(uintptr_t)child;

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Children, when their thread is lost or has forked. */
+/* Children whose thread is lost or has forked. */
 #ifndef BO_BRANCH_CHILD_H
 #define BO_BRANCH_CHILD_H
 
 #include "branch/failure.h"
 #include "branch/branch_state.h"
 
-/* The child's thread is lost: account for the child, on another thread. The child is freed, or kept as one that has
- * ended; the thread still counts as live in its branch. `failure` describes what happened; NULL: there was no
- * memory. */
+/* Account for a child whose thread is lost, on another thread. The child is freed, or kept as an ended child; the
+ * thread still counts as live in its branch. `failure` describes the loss; NULL: there was no memory. */
 void bo_child_lost(struct bo_child *child, struct bo_failure *failure);
 /* Copy the child's name from its thread's slot, which the next child is about to use. */
 void bo_child_keep_name(struct bo_child *child, const struct bo_thread *t);
-/* In the process that a child has forked: the state of its branch stays in the parent. */
+/* Called in the process that a child has forked: the state of its branch stays in the parent. */
 void bo_child_after_fork(struct bo_child *child);
 
 #endif

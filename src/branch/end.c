@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Ends a branch: by its owner, at a jump, and at the end of its thread. branch/orphan.c ends branches whose thread is
- * lost. */
+/* The end of a branch: by its owner, at a jump, and at the end of its thread. branch/orphan.c ends branches whose
+ * thread is lost. */
 #define _GNU_SOURCE
 #include "branch/end.h"
 #include <errno.h>
@@ -24,7 +24,7 @@
 
 /* ---- ending ------------------------------------------------------------------------------------------ */
 
-/* Not a cancellation point of pthread_cancel(), which would leave the branch half ended. */
+/* Cancellation is disabled around pthread_join(): it would leave the branch half ended. */
 void bo_branch_state_join_leaver(const struct bo_branch_state *state)
 {
     int before;
@@ -44,7 +44,7 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
             &(struct bo_trace_argument){.kind = BO_TRACE_BRANCH, .value = (uint64_t)bo_branch_handle(b)});
     bo_store_relaxed(&t->join.branch, b->t.index);
     BO_YIELD_UNTIL(bo_load_seq(&b->live) == 0);
-    bo_store_seq(&b->waiters, 1); /* first: the last child sees the waiter, or this thread sees its change */
+    bo_store_seq(&b->waiters, 1); /* stored first: the last child sees it, or this thread sees the child's change */
     while ((live = bo_load_seq(&b->live)) != 0)
         bo_futex_sleep(&b->live, live, BO_FOREVER);
     bo_store_relaxed(&t->join.branch, BO_NONE);
@@ -52,7 +52,7 @@ static void join_children(struct bo_branch *b, struct bo_thread *t)
         bo_trace_call_end(&call);
     if (!b->state->has_leaver)
         return;
-    bo_busy_begin(); /* a thread that is frozen here would be joined twice */
+    bo_busy_begin(); /* no freeze here: the last worker would be joined twice */
     bo_branch_state_join_leaver(b->state);
     bo_busy_end();
 }
@@ -73,7 +73,7 @@ static bool delivered(const struct bo_branch *b, enum bough_kind kind)
     return (bo_load_seq(&b->t.due) & 1u << kind) && bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
 }
 
-/* Was the branch itself stopped, with an effect: a call interrupted, or a child refused? */
+/* Whether a post stopped the branch itself, with an effect: a call was interrupted, or a child was refused. */
 static bool stopped(const struct bo_branch *b)
 {
     for (int kind = 0; kind < BO_KIND_COUNT; kind++)
@@ -104,7 +104,7 @@ static void pop_branch(struct bo_branch *b, struct bo_thread *t)
     bo_store_seq(&t->top, mine ? outer : BO_NONE);
 }
 
-/* For rule 28 the branch is a call of its owner: its result shows whether it was interrupted. */
+/* For rule 28 the branch counts as a call of its owner, whose result shows whether it was interrupted. */
 static void note_cut(struct bo_thread *t, const struct bo_branch_state *state, int result)
 {
     t->call.last_was_cut = result ? result == ECANCELED : state->was_cut;
@@ -143,7 +143,7 @@ static void abandon_branch(struct bo_branch *b, struct bo_thread *t)
     end_branch(b, t);
 }
 
-/* Ends a branch that its owner has left without ending it. */
+/* Ends a branch whose owner has left it without ending it. */
 static void end_forgotten(struct bo_branch *b, struct bo_thread *t, const char *by, const char *instead)
 {
     bo_report("branch %s, opened at %s:%d in thread %d (%s), was left open by %s: its children are interrupted and "
@@ -205,7 +205,7 @@ int bough_branch_end(bough_branch *branch)
 
 BO_TLS bool bo_branches_lost;
 
-/* A block whose branch stayed in the parent has not succeeded. */
+/* The result of a block whose branch stayed in the parent is a failure. */
 static void leave_block(bough_branch *branch)
 {
     static const struct bough_branch_options lost = {.variable = "a branch from before the fork"};
@@ -213,7 +213,7 @@ static void leave_block(bough_branch *branch)
         bo_ending_not_opened(&lost, ENOMEM);
 }
 
-/* The end of the block form: it leaves errno as the block has set it (rule 18). */
+/* The end of the block form keeps errno as the block has set it (rule 18). */
 void bough_leave_(bough_branch **branch)
 {
     int saved = errno;
@@ -222,7 +222,7 @@ void bough_leave_(bough_branch **branch)
     errno = saved;
 }
 
-/* The same for a block that a C++ exception leaves. The exception is the body's failure, unless the body leaves because
+/* The end of a block that a C++ exception leaves. The exception is the body's failure, unless the body leaves because
  * it was interrupted (rules 23, 28). */
 void bough_leave_by_exception_(bough_branch **branch, const char *file, int line, const char *function)
 {
@@ -256,7 +256,7 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
     if (!b)
         return -1;
     if (b->t.index == BO_ROOT)
-        return errno = EINVAL, -1; /* the root has no such state */
+        return errno = EINVAL, -1; /* the root has no tally */
     uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)branch);
     bo_add_seq(&b->t.pins, 1);
     bool there = bo_target_is(&b->t, generation);

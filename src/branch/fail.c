@@ -25,10 +25,10 @@ enum { TRACE = (int)(sizeof((struct bo_failure *)0)->trace / sizeof(void *)) };
 #if BO_UNWIND
 struct unwinding {
     struct bo_failure *failure;
-    const void *from; /* NULL: that frame was found */
+    const void *from; /* the trace begins at the frame of this address; NULL: that frame was found */
 };
 
-/* The number of the library's frames at the top depends on inlining: they end at the caller's address. */
+/* How many innermost frames are the library's depends on inlining, so they are skipped up to the caller's address. */
 static _Unwind_Reason_Code trace_step(struct _Unwind_Context *context, void *argument)
 {
     struct unwinding *u = argument;
@@ -48,7 +48,7 @@ static void take_trace(struct bo_failure *f, const void *from)
 {
     struct unwinding u = {.failure = f, .from = from};
     _Unwind_Backtrace(trace_step, &u);
-    if (u.from) { /* not found: link-time optimisation has inlined the function */
+    if (u.from) { /* the address was not found, because link-time optimisation has inlined the function */
         u.from = NULL;
         _Unwind_Backtrace(trace_step, &u);
     }
@@ -116,9 +116,9 @@ static bool is_self(bough_target target)
     return !target || (bo_self && (uint64_t)(uintptr_t)target == bo_thread_handle(bo_self));
 }
 
-/* Attaches what the last branch has collected, if `code` is its result and it was nested in `b`. Branches that a
- * child's thread has ended are always nested in the child. */
-static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, int code)
+/* Stores a failure. The failure of the last branch is attached, if `code` is that branch's result and it was nested in
+ * `b`. Branches that a child's thread has ended are always nested in the child. */
+static void keep_failure(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, int code)
 {
     if (f)
         bo_failure_attach(f, bo_ending_pass_on(code, b ? b->state->ending_before : 0));
@@ -128,16 +128,16 @@ static void say(struct bo_child *c, struct bo_branch *b, struct bo_failure *f, i
         body_failed(b, code, f);
 }
 
-/* Of a child or body that fails repeatedly the first failures are kept. */
-static bool one_too_many(struct bo_child *c, const struct bo_branch *b)
+/* If a child or body fails repeatedly, only its first failures are kept. */
+static bool has_failed_too_often(struct bo_child *c, const struct bo_branch *b)
 {
-    unsigned *said = c ? &c->said : &b->state->said;
-    if (*said < BO_KEPT_FAILURES) {
-        ++*said;
+    unsigned *calls = c ? &c->fail_calls : &b->state->fail_calls;
+    if (*calls < BO_KEPT_FAILURES) {
+        ++*calls;
         return false;
     }
-    if (*said == BO_KEPT_FAILURES) {
-        ++*said;
+    if (*calls == BO_KEPT_FAILURES) {
+        ++*calls;
         bo_report("%s has called bough_fail() more than %d times: only the first %d failures are kept",
                   c ? bo_self->t.name[0] ? bo_self->t.name : "a child" : b->t.name, BO_KEPT_FAILURES, BO_KEPT_FAILURES);
     }
@@ -166,11 +166,11 @@ int bough_fail_at_(bough_target target, const char *file, int line, const char *
             body_failed(b, code, NULL);
         return code;
     }
-    if (one_too_many(c, b))
+    if (has_failed_too_often(c, b))
         return code;
     struct bo_failure *f =
         evidence_of_failure(code, message, b, (struct place){file, function, line, __builtin_return_address(0)});
-    say(c, b, f, code);
+    keep_failure(c, b, f, code);
     errno = saved;
     return code;
 }
@@ -189,5 +189,5 @@ void bo_failure_thrown(bough_branch *branch, const char *file, int line, const c
                                                (struct place){file, function, line, __builtin_return_address(0)});
     if (f)
         f->thrown = true;
-    say(NULL, b, f, EPROTO);
+    keep_failure(NULL, b, f, EPROTO);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Failures: one with its evidence, trees of them, and printing. */
+/* Failures with their evidence, trees of failures, and printing. */
 #define _GNU_SOURCE
 #include "branch/failure.h"
 #include <dlfcn.h>
@@ -69,14 +69,14 @@ void bo_failure_attach(struct bo_failure *to, struct bo_failure *other)
     to->face.attached = to->attached;
 }
 
-/* The public face is the first member, so a tree of faces is a tree of failures. */
+/* The public struct is the first member, so a tree of these structs is a tree of failures. */
 static struct bo_failure *failure_of(const bough_error *face)
 {
     return (struct bo_failure *)(uintptr_t)face;
 }
 
-/* Not recursive: a tree can be as deep as branches were nested, and the stack may be small. The failures still to be
- * freed form a list. */
+/* This is not recursive, because a tree can be as deep as branches were nested, and the stack may be small. The
+ * failures that are still to be freed form a list. */
 void bo_failure_free(struct bo_failure *f)
 {
     if (f)
@@ -136,8 +136,8 @@ static void prepend(struct bo_branch_state *state, struct bo_failure *f)
     state->failures = f;
 }
 
-/* The first failure that counts becomes the primary one. Failures of a supervisor's children do not count, and only the
- * first ones are kept, because a supervisor may run indefinitely. */
+/* The first failure becomes the primary one. Failures of a supervisor's children never do, and only the first of them
+ * are kept, because a supervisor may run indefinitely. */
 bool bo_branch_state_failed(struct bo_branch_state *state, int code, struct bo_failure *f, bool body)
 {
     bool counts = body || !state->supervisor, primary = counts && !state->code;
@@ -179,15 +179,15 @@ void bo_child_free(struct bo_child *child)
 
 /* ---- printing --------------------------------------------------------------------------------------------- */
 
-/* Writes one line, cut if it is too long. */
-BOUGH_FORMAT(2, 3) static bool say_to(int fd, const char *format, ...)
+/* Writes one line, truncated if it is too long. */
+BOUGH_FORMAT(2, 3) static bool print_line(int fd, const char *format, ...)
 {
     char text[2048], line[2048];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    size_t length = bo_plain(line, sizeof line - 1, text); /* messages and names are in it */
+    size_t length = bo_plain(line, sizeof line - 1, text); /* the text contains messages and names */
     line[length++] = '\n';
     return bo_write_all(fd, line, length);
 }
@@ -197,12 +197,12 @@ static bool print_place(int fd, int indent, void *pc)
     Dl_info info;
     /* A return address lies after its call: the byte before it is in the calling function. */
     if (!dladdr((char *)pc - 1, &info))
-        return say_to(fd, "%*s  at %p", indent, "", pc);
+        return print_line(fd, "%*s  at %p", indent, "", pc);
     if (info.dli_sname)
-        return say_to(fd, "%*s  at %s+0x%lx (%s)", indent, "", info.dli_sname,
-                      (unsigned long)((char *)pc - (char *)info.dli_saddr), info.dli_fname);
-    return say_to(fd, "%*s  at %s+0x%lx", indent, "", info.dli_fname,
-                  (unsigned long)((char *)pc - (char *)info.dli_fbase));
+        return print_line(fd, "%*s  at %s+0x%lx (%s)", indent, "", info.dli_sname,
+                          (unsigned long)((char *)pc - (char *)info.dli_saddr), info.dli_fname);
+    return print_line(fd, "%*s  at %s+0x%lx", indent, "", info.dli_fname,
+                      (unsigned long)((char *)pc - (char *)info.dli_fbase));
 }
 
 static bool print_failure(int fd, int indent, const bough_error *e)
@@ -211,8 +211,8 @@ static bool print_failure(int fd, int indent, const bough_error *e)
     if (e->file)
         snprintf(place, sizeof place, " (%s%s%s:%d)", e->function ? e->function : "", e->function ? ", " : "", e->file,
                  e->line);
-    return say_to(fd, "%*s%s: %s%s%s%s", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
-                  *e->message ? ": " : "", e->message, place);
+    return print_line(fd, "%*s%s: %s%s%s%s", indent, "", e->who && *e->who ? e->who : "failure", strerror(e->code),
+                      *e->message ? ": " : "", e->message, place);
 }
 
 static bool print_one(const bough_error *e, int fd, int indent)

@@ -15,10 +15,10 @@
 #include "sync/mutex.h"
 #include "thread/retire.h"
 
-/* Lists that only the thread itself can find. They are in its thread-local memory, which a lost thread keeps. */
+/* Lists that only the thread itself can find: they are in its thread-local memory, which a lost thread keeps. */
 struct bo_left {
-    struct bough_mutex **mutexes; /* that it holds */
-    struct bo_endings *unread;    /* failures */
+    struct bough_mutex **mutexes; /* the mutexes that the thread holds */
+    struct bo_endings *unread;    /* its unread failures */
 };
 
 static BO_TLS struct bo_left left_by_me;
@@ -42,7 +42,7 @@ static struct bo_failure *evidence_of_loss(struct bo_thread *t, const char *wher
     return f;
 }
 
-/* A failure of a thread outside of any branch has no reader: the report has named the thread. */
+/* The failure of a thread outside of any branch has no reader, so it is dropped; the report has the thread's name. */
 static void account_for_lost(struct bo_thread *t, struct bo_failure *f)
 {
     struct bo_child *c = t->child;

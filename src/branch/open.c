@@ -59,7 +59,7 @@ static void set_label(struct bo_branch *b, const struct bough_branch_options *o)
     b->line = o->line;
 }
 
-/* A branch that is opened in a cleanup region is protected with it (rule 20). */
+/* A branch that is opened in a cleanup region is protected by that region (rule 20). */
 static void inherit_shield(struct bo_branch *b, const struct bo_thread *t)
 {
     uint64_t seq = bo_load_relaxed(&t->shield.seq);
@@ -86,12 +86,12 @@ static void publish_branch(struct bo_branch *b, struct bo_thread *t)
     bo_branch_place(b, top != BO_NONE ? top : bo_load_relaxed(&t->parent));
     bo_store_relaxed(&b->live, 0);
     bo_store_relaxed(&b->waiters, 0);
-    bo_store_relaxed(&b->deadline, BO_FOREVER); /* to the ticker, the 0 of a new slot would be a passed deadline */
+    bo_store_relaxed(&b->deadline, BO_FOREVER); /* the 0 of a new slot would be a passed deadline for the ticker */
     uint32_t generation = bo_word_generation(bo_load_relaxed(&b->t.word));
     bo_word_put(&b->t.word, bo_word_make(generation, BO_LIVE), BO_BY_BRANCH);
     if (top == BO_NONE)
         bo_store_seq(&t->outermost, b->t.index);
-    bo_store_seq(&t->top, b->t.index); /* before any child: from here on posters to the thread scan it */
+    bo_store_seq(&t->top, b->t.index); /* before the first child: from here on posters to the thread scan the branch */
 }
 
 static void record_branch_begin(const struct bo_branch *b)

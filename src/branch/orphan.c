@@ -15,7 +15,7 @@
 #include "upcalls.h"
 #include "wake/post.h"
 
-/* The leaver may be the thread that ends the branch. */
+/* Joins the leaver, unless the leaver is the calling thread, which ends the branch. */
 static void await_leaver(const struct bo_branch_state *state)
 {
     if (state->has_leaver && pthread_equal(state->leaver, pthread_self()))
@@ -32,7 +32,7 @@ static void report_orphan(const char *label, const bough_error *tree)
                   e->who, strerror(e->code), *e->message ? ": " : "", e->message);
 }
 
-/* The orphan's failure becomes a failure of the branch around it. The root has no state, as no thread can read its
+/* The orphan's failure becomes a failure of the branch around it. The root has no state, because no thread can read its
  * result. */
 static void hand_over(struct bo_branch *outer, const char *label, int code, struct bo_failure *f)
 {
@@ -93,7 +93,7 @@ static void orphan(struct bo_branch *b, struct bo_branch *outer)
     bo_child_gone(bo_branch_handle(b));
 }
 
-/* The innermost branch first: each is counted in the branch around it before that can end. */
+/* The innermost branch is made an orphan first: so each branch is counted in the branch around it before that ends. */
 void bo_branch_orphan(struct bo_thread *t)
 {
     uint32_t index = bo_load_relaxed(&t->top);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the calling thread's last branch ended, kept until the next one ends; and the unread failures of the branches
- * before it. They become the enclosing branch's, if it fails, else the enclosing child's (rule 26).
+ * The result of the branch that the calling thread has ended last, kept until the next branch ends; and the unread
+ * failures of earlier branches. The enclosing branch gets these if it fails; otherwise the enclosing child (rule 26).
  */
 #include "branch/result.h"
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 struct bo_ending {
     struct bough_ending face;
-    struct bo_failure *failure; /* NULL once it was passed on: face.error still points to it */
+    struct bo_failure *failure; /* NULL when it was passed on; face.error still points to it */
     struct bo_child *children;
     bool read;
     char label[BO_NAME];
@@ -27,11 +27,11 @@ struct bo_endings {
     struct bo_ending *last;
     uint64_t count;
     struct bo_failure *unread; /* the oldest first, at most BO_KEPT_FAILURES */
-    uint64_t dropped;          /* the number of older ones dropped */
+    uint64_t dropped;          /* the number of older failures that were dropped */
 };
 
 static BO_TLS struct bo_endings mine;
-static BO_TLS struct bo_ending not_opened; /* `last` may point to it: there may be no memory for one */
+static BO_TLS struct bo_ending not_opened; /* `last` may point to it, because there may be no memory for an ending */
 
 struct bo_ending *bo_ending_new(void)
 {
@@ -65,7 +65,7 @@ uint64_t bo_ending_count(void)
 
 /* ---- unread failures --------------------------------------------------------------------------------------- */
 
-/* Reports the first time and whenever the number has doubled: a loop must not fill the log. */
+/* Reports the first time and whenever the number has doubled, because a loop must not fill the log. */
 static void report_dropped(const struct bo_endings *all, const struct bo_failure *f)
 {
     if (all->dropped & (all->dropped - 1))
@@ -170,7 +170,8 @@ struct bo_failure *bo_ending_pass_on(int code, uint64_t after)
 
 /* ---- keeping --------------------------------------------------------------------------------------------- */
 
-/* Only for branches that collect results: other branches keep failed children only while open, for bough_outcome(). */
+/* Children are kept for branches that collect results. Other branches keep failed children only while they are open,
+ * for bough_outcome(). */
 static void keep_children(struct bo_ending *e, struct bo_branch_state *state)
 {
     size_t n = 0;
@@ -193,7 +194,7 @@ static struct bo_failure *collect(struct bo_branch_state *state)
     return first && state->code ? tree_of(first, take_unread(&mine, state->ending_before)) : first;
 }
 
-/* Is each failure a C++ exception? Exceptions propagate, and the program catches them: it need not read them here. */
+/* Whether each failure is a C++ exception. Exceptions propagate to code that catches them, so they need not be read. */
 static bool only_thrown(const struct bo_failure *f)
 {
     unsigned depth = 0;
@@ -213,7 +214,7 @@ void bo_ending_keep(struct bo_branch_state *state, const char *label, int result
     e->failure = collect(state);
     keep_children(e, state);
     memcpy(e->label, label, BO_NAME);
-    e->read = !state->code || (e->failure && only_thrown(e->failure)); /* 0: none, or all isolated */
+    e->read = !state->code || (e->failure && only_thrown(e->failure)); /* code 0: no failure, or all are isolated */
     e->face.result = result;
     e->face.interrupted = interrupted;
     e->face.label = e->label;

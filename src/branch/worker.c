@@ -6,10 +6,10 @@
  *      bo_worker_get --> (parked) --bo_worker_start--> runs the child --> is reset --> parked, or ends
  *
  * Between two children a worker resets what the first one may have changed (docs/decisions.md has the list). If
- * something can't be reset, or needs destructors that only libc can run (pthread keys), the thread ends. A child
- * inherits what pthread_create() would have inherited from its adder: a worker is taken only by an adder with the same
- * affinity and scheduling, and takes over the adder's signal mask. Without __EXCEPTIONS pthread_cleanup_push() is also
- * reached past functions without unwind tables.
+ * state can't be reset, or needs destructors that only libc can run (pthread keys), the thread ends. A child inherits
+ * what a new thread would inherit from its adder: a worker is taken only by an adder with the same affinity and
+ * scheduling, and takes over the adder's signal mask. Without __EXCEPTIONS, the handler of pthread_cleanup_push() also
+ * runs if there are functions without unwind tables on the stack.
  */
 #define _GNU_SOURCE
 #undef __EXCEPTIONS
@@ -37,7 +37,7 @@
 #include "upcalls.h"
 #include "wake/wake_send.h"
 
-enum { PARKED, WORK, END, ASLEEP /* parked, and to be woken */ };
+enum { PARKED, WORK, END, ASLEEP /* parked, and has to be woken */ };
 enum { MOST_IDLE = 64 };
 #define IDLE_FOR BO_SEC(10)
 
@@ -60,8 +60,8 @@ struct bo_sched_attrs {
     struct traits traits;
 };
 
-static struct bo_lock pool_lock;                                                    /* of all three */
-static struct bo_worker worker_pool = {.next = &worker_pool, .prev = &worker_pool}; /* parked ones, the latest first */
+static struct bo_lock pool_lock;                                                    /* of these three variables */
+static struct bo_worker worker_pool = {.next = &worker_pool, .prev = &worker_pool}; /* parked, the latest first */
 static _Atomic unsigned workers_idle;
 static struct bo_sched_attrs *origins;
 
@@ -77,7 +77,7 @@ static void unlink_worker(struct bo_worker *w)
     bo_library_thread_end();
 }
 
-/* The answer may be outdated at once: park() checks again. */
+/* The result may be outdated at once, so park() checks again. */
 static bool pool_has_room(void)
 {
     return bo_load_relaxed(&workers_idle) < MOST_IDLE;
@@ -111,7 +111,7 @@ static struct bo_worker *take_parked(const struct traits *traits)
     return w != &worker_pool ? w : NULL;
 }
 
-/* Returns whether the worker was still in the pool; then it ends. */
+/* Returns whether the worker was still in the pool; if so, its thread has to end. */
 static bool leave_pool(struct bo_worker *w)
 {
     bo_lock(&pool_lock);
@@ -158,7 +158,7 @@ static void drop_origin(struct bo_sched_attrs *o)
     struct bo_sched_attrs **link = &origins;
     bo_lock(&pool_lock);
     bool last = --o->workers == 0;
-    while (last && *link && *link != o) /* an object from before a fork is not in the list */
+    while (last && *link && *link != o) /* in a forked child, an object from before the fork is not in the list */
         link = &(*link)->next;
     if (last && *link)
         *link = o->next;
@@ -201,8 +201,8 @@ static void take_thread_name(const struct bo_thread *t)
     prctl(PR_SET_NAME, kernel);
 }
 
-/* This thread ends: the end of the branch joins it, so that the destructors of its keys have run by then. A branch has
- * at most one such thread; the next leaver joins the one before. */
+/* Called when this thread ends: the end of the branch joins the thread, so that the destructors of its keys have run by
+ * then. A branch has at most one such thread, its leaver; the next leaver joins the previous one. */
 static void become_leaver(struct bo_worker *w)
 {
     struct bo_branch_state *state = w->state;
@@ -256,12 +256,12 @@ static bool serve(struct bo_worker *w)
     bool parked = clean && again && park(w);
     if (clean && !parked)
         pthread_detach(w->thread);
-    bo_wake_joiners(slot); /* after parking: the next add finds this worker */
+    bo_wake_joiners(slot); /* called after parking, so that the next bough_add() finds this worker */
     bo_child_gone(branch);
     return parked;
 }
 
-/* Most often the worker still yields, so its starter need not wake it by a system call. */
+/* Usually the parked worker is still yielding, so that no system call is needed to wake it. */
 static void set_going(struct bo_worker *w, uint32_t go)
 {
     if (bo_swap_seq(&w->go, go) == ASLEEP)
@@ -296,7 +296,7 @@ static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
                                           stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack);
     pthread_attr_getstacksize(&attributes, &w->stack);
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler runs on it before it has its child's mask */
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* no handler runs on the new thread before it has its child's mask */
     if (!error)
         error = pthread_create(thread, &attributes, work_on_children, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -304,8 +304,8 @@ static int create(struct bo_worker *w, pthread_t *thread, size_t stack)
     return error;
 }
 
-/* The thread was cancelled before its child has begun: the cancellation was meant for the child before, by a pthread_t
- * that was no longer valid. The thread ends, and a new thread takes over the worker and the child. */
+/* Called if the thread was cancelled before its child has begun: the cancellation was meant for the previous child,
+ * whose pthread_t was no longer valid. The thread ends, and a new thread takes over the worker and the child. */
 static bool replaced(struct bo_worker *w)
 {
     pthread_t other; /* not w->thread: the worker may have been freed before pthread_create() returns */
@@ -320,7 +320,7 @@ static bool replaced(struct bo_worker *w)
     return true;
 }
 
-/* Runs at pthread_exit() or pthread_cancel(): the child is accounted for, then libc ends the thread. */
+/* Runs at pthread_exit() or pthread_cancel(): accounts for the child; then libc ends the thread. */
 static void unwound(void *argument)
 {
     struct bo_worker *w = argument;
@@ -341,8 +341,8 @@ static void unwound(void *argument)
         bo_child_gone(branch);
 }
 
-/* The stack's bounds, approximately. Not by pthread_getattr_np(), whose malloc would give each thread a separate malloc
- * cache. */
+/* Stores the stack's approximate bounds. This does not use pthread_getattr_np(), whose malloc() would give each thread
+ * a separate malloc cache. */
 static void note_stack(const struct bo_worker *w)
 {
     w->slot->stack.high = BO_FRAME();
@@ -367,7 +367,7 @@ static void *work_on_children(void *argument)
     return NULL;
 }
 
-/* ---- getting one ---------------------------------------------------------------------------------------- */
+/* ---- getting a worker ----------------------------------------------------------------------------------- */
 
 static struct bo_worker *worker_new(const struct bough_child_options *o, const struct traits *traits)
 {

@@ -21,9 +21,9 @@ static bool rounds_oddly(void)
 }
 
 /*
- * How far to look for keys. A new key is the lowest free one, in glibc; so the key that this function gets shows how
- * many there are, except for keys above a gap, for which there is a margin. Testing all 1,024 takes as long as handing
- * a child over.
+ * The end of the range in which to look for keys. In glibc a new key is the lowest free key; so the key that this
+ * function creates shows how many there are, except for keys above a gap, for which there is a margin. Testing all
+ * 1,024 keys takes as long as handing a child over.
  */
 static pthread_key_t keys_end(void)
 {
@@ -50,8 +50,8 @@ static bool holds_keys(void)
     return false;
 }
 
-/* All signals but those from 32 to SIGRTMIN, which libc reserves: for cancellation, and to change a process's ids, for
- * which it waits for each thread. glibc reserves two, musl three. */
+/* All signals except those from 32 to SIGRTMIN, which libc reserves: for cancellation, and for changing the process's
+ * ids, for which each thread has to answer a signal. glibc reserves two signals, musl three. */
 static uint64_t all_signals(void)
 {
     uint64_t libcs = ((uint64_t)1 << (SIGRTMIN - 32)) - 1;
@@ -64,7 +64,7 @@ void bo_worker_reset_mask(void)
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
 }
 
-/* A pending signal to this thread, which the child had blocked, would be delivered to the next child. */
+/* A signal that is pending for this thread, because the child had blocked it, would be delivered to the next child. */
 static bool signals_wait(void)
 {
     uint64_t pending = 0;
@@ -102,8 +102,8 @@ static void reset_locale(void)
         uselocale(LC_GLOBAL_LOCALE);
 }
 
-/* False: this thread can't be used again, or its keys' destructors are to run before its branch ends. With `again`, it
- * is to serve another child. */
+/* `again`: this thread is to run another child. False: this thread can't be used again, or its keys' destructors have
+ * to run before its branch ends. */
 bool bo_worker_reset_after_child(struct bo_worker *w, bool again)
 {
     if (w->fresh || holds_keys())
