@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """fork() without exec: the new process has the program's signals, and bough begins there with its first use."""
+import signal
 import unittest
 
 from test_signals import Case
@@ -104,6 +105,18 @@ class Signals(Forked):
             "broken",
             "exit codes [-15, -15, -15]",
         )
+
+    def test_a_signal_before_the_hooks_of_bough(self):
+        """it ends the new process, as without bough"""
+        for signo in signal.SIGTERM, signal.SIGHUP:
+            self.says(
+                f"""
+                os.register_at_fork(after_in_child=lambda: signal.raise_signal({signo:d}))
+                bough.opt_in()
+                in_new_process(lambda: say("it lives"))
+                """,
+                f"status {-signo}",
+            )
 
     def test_what_the_new_process_has(self):
         """the default actions, and one thread"""
