@@ -54,7 +54,8 @@
     X(thread_shown)    /* a dump knows a thread's name, and writes its line next */               \
     X(section_overrun) /* the ticker has ended a section's protection, it is not reported yet */  \
     X(chunk_chosen)    /* a thread takes a chunk of the recording next, the recording may end */  \
-    X(event_half)      /* an event's text is in the recording, its first unit is not yet */
+    X(event_half)      /* an event's text is in the recording, its first unit is not yet */       \
+    X(progress_half)   /* half of an incident's progress is read */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -453,15 +453,16 @@ int bough_post_progress(bough_post post, struct bough_progress *progress)
     struct bo_target *target = bo_target_of(post.record);
     if (!r || !target || bough_post_status(post) > BOUGH_POST_DELIVERED)
         return errno = progress ? ESRCH : EINVAL, -1;
+    /* The warden writes the rung after its deadline, and the ceiling after its cap: read first, they are never the newer
+     * ones. */
+    struct bough_progress p = {.rung = bo_load_seq(&r->rung)};
+    p.ceiling = bo_load_seq(&r->ceiling);
+    BO_HOOK(progress_half);
     int64_t until = bo_load_seq(&r->rung_until), cap = bo_load_seq(&r->cap_at);
-    struct bough_progress p = {
-        .rung = bo_load_seq(&r->rung),
-        .ceiling = bo_load_seq(&r->ceiling),
-        .overdue = bo_load_seq(&r->overdue),
-        .events = bo_record_events(r),
-        .deadline = until == BO_FOREVER ? 0 : until,
-        .cap = cap == BO_FOREVER ? 0 : cap,
-    };
+    p.overdue = bo_load_seq(&r->overdue);
+    p.events = bo_record_events(r);
+    p.deadline = until == BO_FOREVER ? 0 : until;
+    p.cap = cap == BO_FOREVER ? 0 : cap;
     bo_find_place(target, r, p.place, sizeof p.place);
     if (bough_post_status(post) > BOUGH_POST_DELIVERED)
         return errno = ESRCH, -1;

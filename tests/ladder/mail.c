@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include "state/arena.h"
 #include "state/mailbox_layout.h"
-#include "harness.h"
+#include "../races/hooks.h"
 
 /* Opens the file again by the link in /proc, as another process does. -1: there is no file, or it may not be opened in
  * this way. */
@@ -192,13 +192,15 @@ TEST(the_contents_of_a_request_are_checked)
     }
 }
 
+static bough_post post; /* the last one that was asked for */
+
 static struct bough_progress asked(uint64_t handle, uint32_t ceiling)
 {
     struct bo_request *l = &box->request[0], ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = ceiling};
     struct bough_progress progress;
     deliver(l, &ask);
     CHECK(answers(l));
-    bough_post post = {.record = l->post, .serial = l->serial};
+    post = (bough_post){.record = l->post, .serial = l->serial};
     bo_store_seq(&l->state, BO_REQUEST_FREE);
     t_until(bough_post_progress(post, &progress) == 0 && progress.ceiling == (ceiling ? (int)ceiling : 6));
     return progress;
@@ -219,9 +221,33 @@ TEST(a_request_climbs_to_its_ceiling_and_a_later_one_raises_it)
         struct bo_request ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = 1};
         deliver(&box->request[0], &ask); /* lowers nothing */
         CHECK(answers(&box->request[0]));
-        bough_post post = {.record = box->request[0].post, .serial = box->request[0].serial};
+        post = (bough_post){.record = box->request[0].post, .serial = box->request[0].serial};
         CHECK_EQ(bough_post_progress(post, &raised), 0);
         CHECK_EQ(raised.ceiling, 6);
+        bough_clear(b);
+    }
+}
+
+static bough_branch *asked_about;
+
+__attribute__((unused)) static void raise_it(void)
+{
+    bo_hook_progress_half = NULL;
+    CHECK(asked((uint64_t)(uintptr_t)asked_about, 0).cap > 0);
+}
+
+/* Fixed race: the progress had the ceiling of a later post, and no cap. */
+TEST(progress_with_a_raised_ceiling_has_the_cap)
+{
+    NEED_HOOKS();
+    map_box();
+    BOUGH_BRANCH(b) {
+        struct bough_progress progress;
+        asked_about = b;
+        CHECK_EQ(asked((uint64_t)(uintptr_t)b, 3).cap, 0);
+        bo_hook_progress_half = raise_it;
+        CHECK_EQ(bough_post_progress(post, &progress), 0);
+        CHECK(progress.ceiling < BOUGH_RUNG_EXIT || progress.cap > 0);
         bough_clear(b);
     }
 }
