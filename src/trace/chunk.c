@@ -50,9 +50,9 @@ static uint64_t events_in(const struct bo_trace_chunk *c, uint32_t lap)
     return events;
 }
 
-/* A thread that bough does not know, or a process that was killed, gives no chunk back. Ids mean something only in one
- * PID namespace. If an id was given to another thread meanwhile, the chunk stays unused. If another thread takes the
- * chunk meanwhile and stores other ids, the claim has another lap, and the caller's step fails. */
+/* A thread that is not adopted, or whose process was killed, gives no chunk back. Its id is only valid in its PID
+ * namespace. If another thread has got the id meanwhile, the chunk stays unused. If another thread takes the chunk
+ * meanwhile and stores other ids, the claim has another lap, and the caller's step fails. */
 static bool owner_is_gone(const struct bo_trace_recording *r, const struct bo_trace_chunk *c)
 {
     int pid = bo_load_relaxed(&c->pid), tid = bo_load_relaxed(&c->tid);
@@ -62,7 +62,7 @@ static bool owner_is_gone(const struct bo_trace_recording *r, const struct bo_tr
                                                       : bo_raw2(SYS_kill, pid, 0) == -ESRCH;
 }
 
-/* Returns the chunk's new lap; 0: it is in use, or another thread took it. */
+/* Returns the chunk's new lap; 0: the chunk is in use, or another thread took it. */
 static uint32_t claim_chunk(const struct bo_trace_recording *r, struct bo_trace_chunk *c)
 {
     uint64_t claim = bo_load_acquire(&c->claim);
@@ -77,7 +77,7 @@ static uint32_t claim_chunk(const struct bo_trace_recording *r, struct bo_trace_
     return next;
 }
 
-/* The next chunk in turn: the oldest one. NULL: too many are in use. */
+/* Takes the next chunk in turn, which is the oldest. NULL: too many chunks are in use. */
 static struct bo_trace_chunk *take_next_chunk(struct bo_trace_recording *r, uint32_t *lap)
 {
     for (int looks = 0; looks < MOST_LOOKS; looks++) {
@@ -94,8 +94,7 @@ static struct bo_trace_chunk *take_next_chunk(struct bo_trace_recording *r, uint
     return NULL;
 }
 
-/* ---- filling it ----------------------------------------------------------------------------------------------------
- * */
+/* ---- filling a chunk --------------------------------------------------------------------------------------------- */
 
 static void put_name(char *to, const char *from)
 {
@@ -126,7 +125,7 @@ static void fill_header(struct bo_trace_chunk *c, const struct bo_trace_level *l
     put_name(c->branch_name, me.branch ? me.branch_name : "");
 }
 
-/* The call and the regions that the thread is in are copied to the new chunk. */
+/* Moves the call and the regions that the thread is in to the new chunk. */
 static void move_open(struct bo_trace_chunk *to, struct bo_trace_chunk *from)
 {
     bo_store_relaxed(&to->call.what, bo_load_relaxed(&from->call.what));
@@ -144,7 +143,7 @@ static void move_open(struct bo_trace_chunk *to, struct bo_trace_chunk *from)
     }
 }
 
-/* If there is no other chunk, the thread takes its full one again: it keeps its newest events. */
+/* If there is no other chunk, the thread takes its full chunk again, because the newest events are kept. */
 static struct bo_trace_chunk *take_again(const struct bo_trace_level *l, uint32_t *lap)
 {
     struct bo_trace_chunk *c = l->chunk;

@@ -46,7 +46,8 @@ __attribute__((format(printf, 4, 5))) static int refused(int error, char *why, u
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-/* 0 or an error number. The size stays: a thread that still has the last recording's settings must not enlarge a file. */
+/* Allocates blocks: 0 or an error number. The file's size does not change, because a thread may still have the settings
+ * of another recording. */
 static int get_blocks(int fd, uint64_t from, uint64_t to)
 {
     int error;
@@ -56,7 +57,7 @@ static int get_blocks(int fd, uint64_t from, uint64_t to)
     return error;
 }
 
-/* For file systems without fallocate(): in a new file, to which nobody has written yet. */
+/* The fallback for file systems without fallocate(), in a new file, which no thread writes to yet. */
 static int write_zeros(int fd, uint64_t from, uint64_t to)
 {
     static const char zeros[BO_TRACE_PAGE];
@@ -66,7 +67,7 @@ static int write_zeros(int fd, uint64_t from, uint64_t to)
     return 0;
 }
 
-/* The first blocks: without them there is no recording. */
+/* Allocates the first blocks, without which there is no recording. */
 static int first_blocks(int fd, struct bo_trace_recording *r)
 {
     uint32_t room = bo_load_relaxed(&r->chunks);
@@ -78,7 +79,7 @@ static int first_blocks(int fd, struct bo_trace_recording *r)
     return error;
 }
 
-/* Blocks for a whole batch, so that this is done seldom. It does no harm if two threads, or processes, do it at once. */
+/* Allocates blocks for a whole batch, so that this is seldom needed. Two threads or processes may do it at once. */
 bool bo_trace_file_grow(struct bo_trace_recording *r, uint32_t chunk)
 {
     int saved = errno;
@@ -89,7 +90,7 @@ bool bo_trace_file_grow(struct bo_trace_recording *r, uint32_t chunk)
     bool is_open = bo_held_is(&trace_file);
     int error = is_open ? get_blocks(trace_file.fd, bytes_of(room), bytes_of(to)) : EBADF;
     if (error == EOPNOTSUPP || error == ENOSYS)
-        error = 0; /* the process that has made the file has written all of it */
+        error = 0; /* the process that made the file has written zeros to all of it */
     if (!error) {
         while (room < to && !bo_cas_seq(&r->room, &room, to))
             ;
@@ -112,12 +113,13 @@ const char *bo_trace_file_complaint(void)
     return bo_load_relaxed(&complaint) ? bo_swap_seq(&complaint, NULL) : NULL;
 }
 
-/* ---- locks ----------------------------------------------------------------------------------------------------------- */
+/* ---- locks
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /*
  * Each process that records holds a shared lock, which belongs to the open file: forked children share it. A process
- * that finds no lock replaces the file. One that makes the file holds an exclusive lock until the header is complete;
- * its change to a shared one is a single step.
+ * that finds no lock replaces the file. The process that makes the file holds an exclusive lock until the header is
+ * complete, and converts it to a shared lock in one step.
  */
 static bool lock_file(int fd, short type)
 {
@@ -136,9 +138,10 @@ static bool lock_in_time(int fd, short type)
     return false;
 }
 
-/* ---- a new file ------------------------------------------------------------------------------------------------------- */
+/* ---- a new file
+ * ------------------------------------------------------------------------------------------------------- */
 
-/* The magic is written last. The thread sanitizer has no fences, so the compiler refuses them in what it instruments. */
+/* The magic is written last. The function is not instrumented, because the thread sanitizer supports no fences. */
 __attribute__((no_sanitize("thread"))) static void begin_header(struct bo_trace_head *h,
                                                                 const struct bo_trace_wish *wish, uint32_t chunks)
 {
@@ -158,7 +161,7 @@ __attribute__((no_sanitize("thread"))) static void begin_header(struct bo_trace_
     memcpy(h->magic, BO_TRACE_MAGIC, sizeof h->magic);
 }
 
-/* Limited by RLIMIT_FSIZE, beyond which the kernel would send SIGXFSZ. */
+/* The number of chunks is limited by RLIMIT_FSIZE: the kernel sends SIGXFSZ for a larger file. */
 static uint32_t chunks_for(uint64_t size)
 {
     struct rlimit most;
@@ -211,13 +214,13 @@ static int open_memory(struct bo_trace_wish *wish, struct bo_trace_recording *r,
     }
     if (error) {
         bo_raw1(SYS_close, fd);
-        return refused(error, why, size, "its memory can't be made: %s", strerror(error));
+        return refused(error, why, size, "its memory can't be allocated: %s", strerror(error));
     }
     bo_held_keep(&trace_file, (int)fd);
     return 0;
 }
 
-/* ---- a file that is there ------------------------------------------------------------------------------------------------ */
+/* ---- a file that exists ------------------------------------------------------------------------------------------ */
 
 static const char *unfit(const struct stat *is)
 {
@@ -236,7 +239,8 @@ static bool is_recording(int fd, struct bo_trace_head *head)
            memcmp(head->magic, BO_TRACE_MAGIC, sizeof head->magic) == 0;
 }
 
-/* Another process records to it, and holds a lock: this process joins it, with its settings. The header is read once. */
+/* If another process records to the file, and so holds a lock, this process joins that recording and takes its settings
+ * over. The header is read once. */
 static int join_recording(int fd, struct bo_trace_wish *wish, struct bo_trace_recording *r, char *why, unsigned size)
 {
     struct bo_trace_head head;
@@ -273,7 +277,7 @@ static int64_t ns_by(clockid_t clock)
 /* When this process was started, on CLOCK_MONOTONIC; INT64_MAX: there is no /proc. An exec does not change it. */
 static int64_t process_started(void)
 {
-    enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; a name may hold anything */
+    enum { FIELDS_BETWEEN = 20 }; /* the state is field 3, the time 22; the name may contain any character */
     char text[1024];
     bo_read_file("/proc/self/stat", text, sizeof text);
     const char *at = strrchr(text, ')');
@@ -285,7 +289,8 @@ static int64_t process_started(void)
     return ticks * (1000000000 / per_second) - (ns_by(CLOCK_BOOTTIME) - ns_by(CLOCK_MONOTONIC));
 }
 
-/* Was the recording begun by this process, before it executed this program? The clocks show that it is of this boot. */
+/* Whether this process has begun the recording before it executed this program. The clocks show whether the recording
+ * is of this boot. */
 static bool is_of_this_process(int fd)
 {
     const int64_t close_by = BO_SEC(5);
@@ -296,8 +301,8 @@ static bool is_of_this_process(int fd)
     return apart > -close_by && apart < close_by;
 }
 
-/* A recording that no process writes to is replaced by a new file: a process that has it mapped keeps the old one. Any
- * other file is left alone. */
+/* A recording that no process writes to is replaced by a new file; a process that has the old file mapped keeps it.
+ * Other files are not replaced. */
 static int replace(int fd, const char *path, char *why, unsigned size)
 {
     struct bo_trace_head head;
@@ -338,7 +343,7 @@ static int make_file(const char *path, struct bo_trace_wish *wish, struct bo_tra
     if (fd < 0)
         return errno == EEXIST ? use_old_file(path, wish, r, why, size)
                                : refused(errno, why, size, "%s", strerror(errno));
-    if (!lock_file(fd, F_WRLCK)) /* another process found it before, and replaces it */
+    if (!lock_file(fd, F_WRLCK)) /* another process has already found the new file, and replaces it */
         return bo_raw1(SYS_close, fd), AGAIN;
     int error = fchmod(fd, 0600) == 0 ? fill_file(fd, wish, r) : errno;
     if (!error) {
@@ -398,7 +403,7 @@ bool bo_trace_file_is_locked(void)
     return bo_held_is(&trace_file) && fcntl(trace_file.fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* A thread may be writing at this moment: the addresses stay valid. */
+/* A thread may be writing at this moment, so the addresses stay valid: memory without a file replaces the mapping. */
 void bo_trace_file_close(struct bo_trace_recording *r)
 {
     (void)!mmap(r->head, bytes_of(r->head->chunks), PROT_READ | PROT_WRITE,

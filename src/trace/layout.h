@@ -13,10 +13,10 @@
  *      FREE --a thread takes it: lap + 1--> IN_USE --full, or the thread ends--> FULL --taken again: lap + 1--> IN_USE
  *
  * A reader never sees half an event. A unit's first field, which is stored last, has the lap of its chunk: a unit of
- * another lap was not written yet. If the chunk's lap has changed when the reader has copied the chunk, it drops the
- * copy.
+ * another lap was not written yet. If the chunk's lap has changed after the reader has copied the chunk, the reader
+ * drops the copy.
  *
- * The command is built with this file, too. Everything in a recording is hostile until the command has checked it.
+ * The command is built with this file, too. The command treats a recording as hostile, and checks all of it.
  */
 #ifndef BO_TRACE_LAYOUT_H
 #define BO_TRACE_LAYOUT_H
@@ -35,17 +35,16 @@ struct bo_trace_head {
     char magic[16]; /* stored last */
     uint32_t version, page, units, chunks;
     uint32_t flags; /* enum bo_trace_flags */
-    int32_t pid;    /* of the process that has begun it */
+    int32_t pid;    /* of the process that has begun the recording */
     int64_t threshold;
     int64_t begun, wall_at_begun; /* CLOCK_MONOTONIC and CLOCK_REALTIME */
     char library[16];
-    _Atomic int64_t ended; /* when a process has ended it properly; 0: none has */
-    _Atomic uint32_t
-        first_ended; /* the process that has begun it has ended it: it is not to be continued after an exec */
-    _Atomic uint32_t processes; /* numbers the processes, from 1 */
-    _Atomic uint32_t hand;      /* the next chunk to look at */
-    _Atomic uint64_t lost;      /* events in chunks that were taken again, or that got no chunk */
-    _Atomic uint32_t is_full;   /* the disk was full: no more chunks than this; 0: it was not */
+    _Atomic int64_t ended;        /* when a process has ended the recording cleanly; 0: no process has */
+    _Atomic uint32_t first_ended; /* the process that began the recording has ended it, and does not join it again */
+    _Atomic uint32_t processes;   /* numbers the processes, from 1 */
+    _Atomic uint32_t hand;        /* the next chunk to examine */
+    _Atomic uint64_t lost;        /* events that got no chunk, or whose chunk was taken again */
+    _Atomic uint32_t is_full;     /* the largest number of chunks after the disk was full; 0: it was not full */
 };
 
 /*
@@ -96,7 +95,7 @@ enum bo_trace_argument_kind {
     BO_TRACE_PATH,    /* the descriptor of the folder; text: the path, or its end after BO_TRACE_CUT */
     BO_TRACE_SOCKET,  /* the descriptor, -1: none; text: the beginning of a struct sockaddr */
     BO_TRACE_CHILD,   /* a process that is waited for, as waitpid() takes it */
-    BO_TRACE_THREAD,  /* the id of a thread; 0: one that has ended */
+    BO_TRACE_THREAD,  /* the id of a thread; 0: the thread has ended */
     BO_TRACE_BRANCH,  /* a handle */
     BO_TRACE_SIGNALS, /* bit 0: signal 1 */
     BO_TRACE_NAME_OF  /* text: a host and a service */
@@ -104,7 +103,7 @@ enum bo_trace_argument_kind {
 #define BO_TRACE_CUT "..."
 enum { BO_TRACE_CALL_TEXT = 112 }; /* struct sockaddr_un has 110 */
 
-/* Calls that are not one system call, by numbers above those. */
+/* Calls that are not one system call: their numbers are above those of system calls. */
 enum { BO_TRACE_LIBC = 0x8000 };
 enum bo_trace_wait {
     BO_TRACE_IN_JOIN = BO_TRACE_LIBC,
@@ -117,14 +116,14 @@ enum bo_trace_wait {
     BO_TRACE_WAITS
 };
 
-/* The call that a thread is in: what: length of the text (8) | number (16) | argument's kind (4) in its lowest bits.
- * `since` 0: in none. */
+/* The call that a thread is in. In the lowest bits of `what`: length of the text (8) | number (16) | argument's kind
+ * (4). `since` 0: the thread is in no call. */
 struct bo_trace_open {
     _Atomic int64_t since;
     _Atomic uint64_t what, argument;
 };
 
-/* A region that is open, of kind enum bo_region_kind. `since` 0: there is none. */
+/* An open region of kind enum bo_region_kind. `since` 0: there is no region. */
 enum { BO_TRACE_REGIONS = 6, BO_TRACE_FILE = 20 };
 struct bo_trace_open_region {
     _Atomic int64_t since;
@@ -137,12 +136,12 @@ enum bo_trace_chunk_state { BO_TRACE_FREE, BO_TRACE_IN_USE, BO_TRACE_FULL };
 /*
  *   claim       lap (32) | state (32)
  *   filled      the lap in which the other fields were stored
- *   process     its number in this recording
- *   tid         0: the thread has a slot of another thread's making
+ *   process     the process's number in this recording
+ *   tid         0: another thread has made the thread's slot
  *   ordinal     the chunk's number in its thread, from 0
  *   before      how many events the thread had written before this chunk
- *   thread, branch, names   of the thread when it took the chunk; 0: bough does not know it
- *   region      the open regions, by their depth: the outermost ones
+ *   thread, branch, names   of the thread when it took the chunk; 0: the thread is not adopted
+ *   region      the outermost open regions, by their depth
  */
 struct bo_trace_chunk {
     _Atomic uint64_t claim;

@@ -13,13 +13,13 @@
 #include "trace/file.h"
 #include "trace/recorder.h"
 
-static uint32_t recordings; /* the number of the last one */
+static uint32_t recordings; /* the number of the last recording */
 static struct bo_lock switching;
 
 /* ---- begin ------------------------------------------------------------------------------------------------------- */
 
-/* Two threads see the same ids if their PID namespaces are the same file. */
-static uint32_t own_pid_namespace(void)
+/* The PID namespace's inode number: two threads with the same number have the same ids for all processes. */
+static uint32_t pid_namespace(void)
 {
     struct stat is;
     int saved = errno;
@@ -31,7 +31,7 @@ static uint32_t own_pid_namespace(void)
 static void become_process(struct bo_trace_recording *r)
 {
     r->process = bo_add_seq(&r->head->processes, 1) + 1;
-    r->pid_ns = own_pid_namespace();
+    r->pid_ns = pid_namespace();
 }
 
 int bo_trace_begin(struct bo_trace_wish *wish, char *why, unsigned size)
@@ -77,7 +77,7 @@ int bo_trace_end(bool by_exit)
     return 0;
 }
 
-/* Threads go on while the process exits, and may record. */
+/* Threads continue while the process exits, and may record. */
 __attribute__((destructor)) static void end_recording_at_exit(void)
 {
     bo_trace_end(true);
@@ -98,7 +98,7 @@ bool bo_trace_is_watched(void)
     return bo_trace_file_is_locked();
 }
 
-/* The parent's chunks stay the parent's. */
+/* The chunks from before the fork still belong to the parent, so the child takes new ones. */
 void bo_trace_forked(void)
 {
     uint32_t parent = bo_trace()->process;
@@ -115,9 +115,10 @@ const char *bo_trace_complaint(void)
     return bo_tracing() ? bo_trace_file_complaint() : NULL;
 }
 
-/* ---- the environment ------------------------------------------------------------------------------------------------ */
+/* ---- the environment ------------------------------------------------------------------------------------------------
+ * */
 
-/* A number of bytes: "64M". 0: it is none. */
+/* Parses a number of bytes: "64M". 0: the text is no such number. */
 static uint64_t bytes_from(const char *text)
 {
     char *end;

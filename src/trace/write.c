@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing events, on the thread itself. */
+/* Writing events, on the thread to which they belong. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static BO_TLS struct writer writer;
 
 /* ---- one event --------------------------------------------------------------------------------------------------- */
 
-/* From here to writer_leave() a handler uses the next level. NULL: there is no room. */
+/* Begins an event: until writer_leave() a signal handler uses the next level. NULL: there is no room. */
 static struct bo_trace_level *writer_enter(unsigned units)
 {
     uint32_t depth = writer.depth;
@@ -51,7 +51,7 @@ static void put_unit(struct bo_trace_unit *u, uint64_t first, uint64_t a, uint64
     bo_store_relaxed(&u->field[1], a);
     bo_store_relaxed(&u->field[2], b);
     bo_store_relaxed(&u->field[3], c);
-    bo_store_release(&u->field[0], first); /* a reader that sees it sees the other words */
+    bo_store_release(&u->field[0], first); /* a reader that sees this field sees the other fields */
 }
 
 static void put_text_unit(struct bo_trace_unit *u, uint32_t lap, const char *text)
@@ -73,7 +73,7 @@ static void put_event(struct bo_trace_level *l, const struct event *e, const cha
     struct bo_trace_unit *u = &l->chunk->unit[l->used];
     l->used += 1 + units;
     l->events++;
-    /* The text first: a reader that sees the event sees all of it. */
+    /* The text is stored first, so that a reader that sees the event sees its text. */
     for (unsigned i = 0; i < units; i++)
         put_text_unit(u + 1 + i, l->lap, text + (size_t)i * TEXT_IN_UNIT);
     if (units)
@@ -100,13 +100,13 @@ static bool leaves_arguments_out(const struct bo_trace_level *l)
     return l->of->flags & BO_TRACE_WITHOUT_ARGUMENTS;
 }
 
-/* Up to two texts, each of them ended by a 0 byte. `argument`: the one that is left out with the arguments. */
+/* Up to two texts, each ended by a 0 byte. `argument`: the text that is omitted if the recording has no arguments. */
 struct texts {
     const char *text, *other;
     enum { NO_ARGUMENT, TEXT_IS_ARGUMENT, OTHER_IS_ARGUMENT } argument;
 };
 
-/* Returns the length. */
+/* Returns the length of both texts. */
 static size_t join_texts(char both[TEXT_MOST], const char *text, const char *other)
 {
     size_t length = text ? bo_cut(text, TEXT_MOST - 2) : 0;
@@ -136,7 +136,8 @@ static void put_texts(const struct event *e, const struct texts *t)
     writer_leave(l);
 }
 
-/* ---- processes --------------------------------------------------------------------------------------------------------- */
+/* ---- processes
+ * --------------------------------------------------------------------------------------------------------- */
 
 void bo_trace_process_begin(uint32_t parent)
 {
@@ -154,9 +155,10 @@ void bo_trace_writer_forked(void)
     memset(&writer.level, 0, sizeof writer.level);
 }
 
-/* ---- threads and branches ------------------------------------------------------------------------------------------ */
+/* ---- threads and branches ------------------------------------------------------------------------------------------
+ * */
 
-/* Of a thread that is known already, the event has its id in place of the time. */
+/* If the thread began before the recording, the event has the thread's id in place of the time. */
 void bo_trace_thread_begin(const struct bo_trace_thread *t, bool known)
 {
     char comm[16] = "";
@@ -200,7 +202,8 @@ void bo_trace_thread_gone(void)
         bo_trace_give_back(&writer.level[i]);
 }
 
-/* ---- regions --------------------------------------------------------------------------------------------------------- */
+/* ---- regions
+ * --------------------------------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *file)
 {
@@ -226,7 +229,7 @@ static void show_region(struct bo_trace_open_region *r, unsigned kind, const cha
     bo_store_release(&r->since, bo_clock());
 }
 
-/* Regions further inside were left by a jump. */
+/* Listed regions at this depth or further inside were left by a jump. */
 void bo_trace_region_begin(unsigned kind, uint32_t depth, const char *file, int line)
 {
     struct bo_trace_level *l = bo_tracing() ? writer_enter(0) : NULL;
@@ -256,7 +259,8 @@ void bo_trace_region_end(unsigned kind, uint32_t depth, int64_t since, const cha
                   &(struct texts){.text = base_name(file)});
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------------------------------- */
+/* ---- interrupts
+ * ------------------------------------------------------------------------------------------------------- */
 
 void bo_trace_post(uint64_t target, unsigned kind, uint32_t serial, int rung, const char *reason)
 {
@@ -298,7 +302,8 @@ void bo_trace_lock_wait(int64_t since)
         put_plain(&(struct event){BO_TRACE_LOCK_WAIT, 0, 0, since, (uint64_t)(now - since), 0});
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------------- */
+/* ---- calls
+ * ------------------------------------------------------------------------------------------------------------- */
 
 bool bo_trace_has_arguments(void)
 {
@@ -318,7 +323,8 @@ static void show_open(struct bo_trace_open *o, int64_t since, uint64_t what, uin
     bo_store_release(&o->since, since);
 }
 
-/* The text of an outer call stays: of a call in a signal handler, it is only in the event. */
+/* If this call is in a signal handler, the chunk keeps the text of the outer call; this call's text is only in its
+ * event. */
 static void show_call(struct bo_trace_chunk *c, const struct bo_trace_call *call)
 {
     const uint64_t without_text = (UINT64_C(1) << 20) - 1;
@@ -332,7 +338,7 @@ static void show_call(struct bo_trace_chunk *c, const struct bo_trace_call *call
     show_open(&c->call, call->since, has_room ? call->what : call->what & without_text, call->argument);
 }
 
-/* A look-up of a name is a wait for one of bough's threads. */
+/* A look-up of a name waits for one of the library's threads by futex, and this wait is not shown. */
 static bool is_part_of_a_look_up(const struct bo_trace_open *o, unsigned number)
 {
     unsigned outer = (bo_load_relaxed(&o->what) >> 4) & 0xffff;
