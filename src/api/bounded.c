@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A bounded branch, made from the public API: a semaphore with a place for each child, and a resource around the
- * child's resource, whose destructor gives the place back. The destructor runs exactly once, however the child ends and
- * also if it never began (rule 21), so no place is lost.
+ * child's resource, whose destructor gives the place back. The destructor runs exactly once, however the child ends,
+ * and even if it never began (rule 21), so no place is lost.
  *
- * The bounded branch is freed with its branch: by then all threads that could use it have been joined.
+ * The bounded branch is freed with its branch, when all threads that could use it have been joined.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct bough_bounded {
 struct job {
     bough_bounded *bounded;
     bough_fn *fn;
-    bough_resource own; /* what the adder handed over */
+    bough_resource own; /* the resource that the adder handed over */
 };
 
 static void destroy_own(bough_resource r)
@@ -35,11 +35,11 @@ static void destroy_own(bough_resource r)
 static int run_job(void *value)
 {
     struct job *job = value;
-    bo_self->child->own = &job->own; /* what bough_take() takes: not the job, which holds the place */
+    bo_self->child->own = &job->own; /* bough_take() must not take the job, which holds the place */
     return job->fn(job->own.value);
 }
 
-/* Destroys the child's resource first: the place stays taken until that is done. */
+/* Destroys the child's resource first, so that the place stays taken until the resource is destroyed. */
 static void end_job(void *value)
 {
     struct job *job = value;

@@ -5,7 +5,7 @@
  *      main returns --> atexit handlers registered after bough_signals() --> the threads are awaited
  *        --> older atexit handlers, C++ destructors, other destructors --> streams are flushed, the signal raised
  *
- * So no thread uses what these handlers and destructors have torn down, and each of them runs as in any other exit.
+ * So no thread uses an object that these handlers and destructors have destroyed, and each of them runs as in any exit.
  */
 #define _GNU_SOURCE
 #include <bough/signals.h>
@@ -39,7 +39,7 @@
 static _Atomic uint32_t exiter;                 /* the thread that exits; 0: none yet */
 static _Atomic int64_t wait_until = BO_FOREVER; /* the latest time until which the exit waits for threads */
 static _Atomic uint32_t keeps_status;           /* BOUGH_SIGNALS_STATUS */
-static int dying_of_signal;                     /* for the ladder's exit, on whichever thread it runs */
+static int dying_of_signal;                     /* the signal of an exit by the ladder, which may run on any thread */
 
 /* ---- dying of a signal ----------------------------------------------------------------------------------- */
 
@@ -62,7 +62,7 @@ static bool deadly(int signo)
     }
 }
 
-/* Not by _exit(): a program may replace that function with one that calls the library, which would come back here. */
+/* This does not call _exit(), because the program may replace it with a function that calls this one. */
 __attribute__((noreturn)) static void end_at_once(int status)
 {
     for (;;)
@@ -74,7 +74,7 @@ void bo_exit_by_signal(int signo)
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
     if (deadly(signo) && sigemptyset(&set) == 0 && sigaddset(&set, signo) == 0) {
-        prctl(PR_SET_DUMPABLE, 0); /* some signals dump core, which would be useless here */
+        prctl(PR_SET_DUMPABLE, 0); /* by default some signals dump core, which would be useless here */
         sigaction(signo, &action, NULL);
         bo_raise(signo);
         pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -84,14 +84,14 @@ void bo_exit_by_signal(int signo)
 
 /* ---- waiting for threads ----------------------------------------------------------------------------------- */
 
-/* A live thread that an exit has to wait for: neither the caller, nor one that waits for the caller itself, nor one
- * that does not know of bough. */
+/* Whether an exit has to wait for the live thread: it is not the caller, does not wait for the caller itself, and has
+ * used bough. */
 static bool is_other(const struct bo_thread *t, uint64_t w)
 {
     return !bo_is_strange(w) && t != bo_self && !(bo_self && bo_below(bo_self, &t->t));
 }
 
-/* Searches all slots once, starting at the slot of the thread found before. */
+/* Searches all slots once, starting at the slot of the last thread found. */
 static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
 {
     uint32_t high = bo_threads_used();
@@ -105,8 +105,8 @@ static struct bo_thread *other_thread(uint32_t from, uint64_t *word)
     return NULL;
 }
 
-/* Waits for one thread, which ends with its generation. Wakes up every 100 ms, because the ladder may have ended the
- * wait. False: the time is over. */
+/* Waits for the end of one thread's generation. Wakes up every 100 ms, because the ladder may have ended the wait.
+ * False: the time is over. */
 static bool await_one(struct bo_thread *t, uint64_t w, int64_t until)
 {
     int64_t soon = bo_clock() + BO_MS(100);
@@ -124,8 +124,8 @@ static void report_left(void)
         bo_report("the process ends without waiting longer for %u thread%s: %s", count, count == 1 ? "" : "s", threads);
 }
 
-/* A report of the incident, or of another thread's exit, must not name the thread that waits here as the cause. */
-static void says_it_awaits(bool is)
+/* Marks the calling thread as waiting at its exit: reports of delays must not name it as the cause. */
+static void mark_awaiting(bool is)
 {
     if (bo_self)
         bo_store_relaxed(&bo_self->join.branch, is ? BO_ROOT : BO_NONE);
@@ -136,14 +136,14 @@ void bo_await_others(int64_t until, bool (*enough)(void))
     struct bo_thread *t;
     uint64_t w;
     uint32_t at = 1;
-    says_it_awaits(true);
+    mark_awaiting(true);
     BO_HOOK(exit_waits);
     for (; (t = other_thread(at, &w)); at = t->t.index)
         if (!await_one(t, w, until) || (enough && enough()))
             break;
     if (t && !(enough && enough()))
         report_left();
-    says_it_awaits(false);
+    mark_awaiting(false);
 }
 
 static void await_others(int64_t grace)
@@ -152,13 +152,13 @@ static void await_others(int64_t grace)
 }
 
 /* False in a child process that runs on this process's memory (vfork()), or on a copy that was made without the fork
- * handlers (_Fork(), clone()): requests to this process do not concern it. */
+ * handlers (_Fork(), clone()): such a child does not act on requests to this process. */
 static bool same_process(void)
 {
     return bo_raw0(SYS_getpid) == bo_load_relaxed(&bo_pid);
 }
 
-/* The signal that has asked everything to stop, if the program has not said that it is handled; else 0. */
+/* The signal whose record is pending at the root, if the program has not cleared that record; otherwise 0. */
 static int unhandled(void)
 {
     if (!bo_arena.branch || !same_process())
@@ -173,13 +173,14 @@ static int unhandled(void)
     return bo_record_serial(bo_load_seq(&r->state)) == bo_record_serial(state) ? posted.signo : 0;
 }
 
-/* An exit() of another thread does not wait for threads: main may be waiting for that thread. */
+/* An exit() on another thread does not wait for threads, because main may be waiting for that thread. */
 static bool in_main(void)
 {
     return bo_raw0(SYS_gettid) == getpid();
 }
 
-/* Only one thread may call exit(): C libraries do not support two at a time. Any other waits until the process ends. */
+/* Only one thread may call exit(): C libraries do not support two calls at a time. Any other thread waits here until
+ * the process ends. */
 static bool may_exit(void)
 {
     uint32_t none = 0, me = (uint32_t)bo_raw0(SYS_gettid);
@@ -192,10 +193,10 @@ static void claim_exit(void)
         bo_futex_sleep(&exiter, bo_load_seq(&exiter), BO_FOREVER);
 }
 
-/* For reports of the last transitions, which a helper delivers. A callback that hangs must not delay the exit for long. */
+/* The time for a helper to deliver the last reports. A callback that hangs must not delay the exit for long. */
 #define REPORTS_TIME BO_MS(250)
 
-static bool threads_awaited; /* not again, even if some threads did not end in time */
+static bool threads_awaited; /* so that the exit waits only once, even if some threads did not end in time */
 
 static void await_at_exit(void)
 {
@@ -214,7 +215,7 @@ static int64_t flush_time = FLUSH_TIME;
 
 void bo_exit_from_here(int signo, int status, int64_t flush)
 {
-    bool mine = may_exit(); /* before main stops waiting, or it could exit first, with another status */
+    bool mine = may_exit(); /* before main stops waiting: otherwise main could exit first, with another status */
     bo_store_seq(&wait_until, bo_clock());
     if (!mine)
         return; /* main has begun to exit, and continues now */
@@ -225,7 +226,7 @@ void bo_exit_from_here(int signo, int status, int64_t flush)
     exit(signo ? 128 + (signo & 127) : status);
 }
 
-/* Sets an empty signal mask: no thread of the program is left to inherit one from. */
+/* Sets an empty signal mask, because no thread of the program is left to inherit a mask from. */
 static void *exit_for_all(void *unused)
 {
     sigset_t none;
@@ -239,7 +240,7 @@ static void *exit_for_all(void *unused)
 void bo_last_one_out(void)
 {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, exit_for_all, NULL) == 0) /* on failure the caller tries again soon */
+    if (pthread_create(&thread, NULL, exit_for_all, NULL) == 0) /* after a failure the caller tries again soon */
         pthread_detach(thread);
 }
 
@@ -250,7 +251,7 @@ static void flush_is_late(int unused)
 }
 
 /* A stream can stay locked, for example by a thread that reads from a terminal, and a pipe can stay full: a timer
- * limits the time for flushing. SIGALRM is free for it, because the program has finished. */
+ * limits the time for flushing. The timer can use SIGALRM, because the program has finished. */
 static void flush_streams(int signo)
 {
     struct sigaction late = {.sa_handler = flush_is_late};
@@ -296,7 +297,7 @@ static void die_at_quick_exit(void)
         die_if_asked();
 }
 
-/* Handlers of at_quick_exit() run in reverse: those that the program registers later come before this one. */
+/* Handlers of at_quick_exit() run in reverse order: those that the program registers later run before this handler. */
 int bo_exit_keep_status(bool keep)
 {
     static _Atomic uint32_t registered;
@@ -307,7 +308,7 @@ int bo_exit_keep_status(bool keep)
     return errno = ENOMEM, -1;
 }
 
-/* An atexit() handler, so that the exit waits for the threads before older handlers run. */
+/* Registers an atexit() handler, so that the exit waits for the threads before older handlers run. */
 void bo_exit_await_threads(void)
 {
     static _Atomic uint32_t at_exit_is_registered;
@@ -330,7 +331,7 @@ void bough_exit(int status, int64_t grace)
     exit(status);
 }
 
-/* In a forked child: a request to the parent does not apply to it. */
+/* Called in a forked child, which does not act on a request to its parent. */
 static void restore_in_child(void)
 {
     bo_store_seq(&exiter, 0);

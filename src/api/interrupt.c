@@ -42,7 +42,7 @@ bough_post bough_post_event(bough_target target, const struct bough_event *event
     return post;
 }
 
-/* Each thread for itself, not the branches that it has open: the caller may be in one of them (rule 7). */
+/* Posts to each thread, and not to the branches that it has open, because the caller may be in one of them (rule 7). */
 int bough_interrupt_all(const char *reason)
 {
     struct bough_event event = {.kind = BOUGH_STOP, .reason = reason, .flags = BOUGH_ALONE};
@@ -60,7 +60,7 @@ int bough_interrupt_all(const char *reason)
 
 /* ---- the state of a post --------------------------------------------------------------------------------- */
 
-/* A post handle: the target's handle, and serial and kind of the record in one. */
+/* A post handle consists of the target's handle, and of the record's serial and kind in one number. */
 struct bo_record *bo_record_of_post(bough_post post)
 {
     int saved = errno;
@@ -112,8 +112,8 @@ static long wait_for_post_end(struct bo_record *r, bough_post post, int64_t dead
     return over(r, post) ? 0 : result;
 }
 
-/* The interrupt is looked for first, so that the result does not depend on whether the post has ended already (rule
- * 2). */
+/* The check for an interrupt comes first, so that the result does not depend on whether the post has ended already
+ * (rule 2). */
 int bough_post_wait(bough_post post, bough_time deadline)
 {
     struct bo_record *r = bo_record_of_post(post);
@@ -127,7 +127,8 @@ int bough_post_wait(bough_post post, bough_time deadline)
 
 /* ---- on the target --------------------------------------------------------------------------------------- */
 
-/* The walk reads memory of the arena alone, which stays. A result counts only if the thread still lives after it. */
+/* The walk reads only memory of the arena, which stays mapped. Its result is valid only if the thread still lives after
+ * the walk. */
 int bough_reason_of(const bough_thread *thread, struct bough_record *record)
 {
     const struct bo_thread *t = bo_thread_of_handle(thread);
@@ -147,9 +148,9 @@ int bough_reason_of(const bough_thread *thread, struct bough_record *record)
     return 0;
 }
 
-/* Clear the bit first, then the record: a post in between sets the bit again. It finds either the record that is being
- * cleared, and is cleared with it, or no record, and makes a new one. A record that is being written stays: its poster
- * sets the bit when it has been written. */
+/* Clears the bit first, then the record: a post in between sets the bit again. Such a post finds either the record that
+ * is being cleared, and is cleared with it, or no record, and writes a new one. A record that is being written stays:
+ * its poster sets the bit afterwards. */
 static int clear_records(struct bo_target *t, uint32_t kinds)
 {
     int cleared = 0;
@@ -167,7 +168,7 @@ static int clear_records(struct bo_target *t, uint32_t kinds)
     return final ? (errno = EBUSY, -1) : cleared;
 }
 
-/* A thread may clear its own records, an owner those of its branch, and a thread at the root those of everything. */
+/* A thread may clear its records, an owner those of its branch, and main and adopted threads those of the root. */
 static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
 {
     if (!bo_is_branch(target))
@@ -175,7 +176,7 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
     uint32_t owner = bo_load_relaxed(&((const struct bo_branch *)target)->owner);
     if (target->index == BO_ROOT)
         return bo_load_relaxed(&t->parent) == BO_ROOT;
-    return owner == t->t.index; /* no thread may clear an orphan's */
+    return owner == t->t.index; /* no thread may clear the records of an orphan */
 }
 
 bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
@@ -206,7 +207,7 @@ static int clear_target(bough_target target, uint32_t kinds)
     int saved = errno;
     bo_level_recompute(t);
     if (cleared > 0 && !(bo_load_seq(&t->t.word) & BO_PENDING))
-        t->call.last_was_cut = 0; /* the interrupt was handled: a later error is the caller's (rule 47) */
+        t->call.last_was_cut = 0; /* the interrupt was handled: a later error has another cause (rule 47) */
     errno = saved;
     return cleared;
 }
@@ -228,7 +229,7 @@ int bough_clear_kind(bough_target target, enum bough_kind kind)
 bough_thread *bough_thread_of(pid_t tid)
 {
     uint32_t high = bo_threads_used();
-    for (uint32_t i = 1; i < high && tid > 0; i++) { /* a child that has not begun yet has 0 */
+    for (uint32_t i = 1; i < high && tid > 0; i++) { /* the tid of a child that has not begun yet is 0 */
         const struct bo_thread *t = bo_thread_at(i);
         if (bo_load_relaxed(&t->tid) == tid && (bo_load_seq(&t->t.word) & BO_LIVE))
             return (bough_thread *)(uintptr_t)bo_thread_handle(t);
@@ -268,7 +269,7 @@ int bough_event_fd(void)
     if (fd < 0)
         return -1;
     t->event_fd = fd;
-    /* From this step on posters write to the eventfd; for what was due before, this thread writes. */
+    /* From this step on posters write to the eventfd. If an interrupt was due already, this thread writes. */
     if (bo_word_set(&t->t.word, BO_EVENT, BO_BY_EVENT) & BO_DUE)
         bo_raw3(SYS_write, fd, (long)&one, sizeof one);
     return fd;

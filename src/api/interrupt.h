@@ -4,9 +4,9 @@
 
 #include "state/arena.h"
 
-/* A post's record, which may belong to another post by now; NULL if the handle is invalid. [signal] */
+/* The record of a post, which may by now be that of another post; NULL if the handle is invalid. [signal] */
 struct bo_record *bo_record_of_post(bough_post post);
-/* Clear one record, by thread t. False: the thread may not clear it, or the record is closed already. */
+/* Clear a record on behalf of thread t. False: t may not clear it, or the record is closed already. */
 bool bo_clear_record(struct bo_thread *t, struct bo_record *r);
 
 #endif

@@ -11,7 +11,7 @@
 #include "thread/level.h"
 #include "upcalls.h"
 
-/* Ends what a plain longjmp() has abandoned: it must not be mistaken for what is open here. */
+/* Ends regions and branches that a plain longjmp() has abandoned, so that they do not count as open here. */
 static void end_abandoned(struct bo_thread *t, uintptr_t sp)
 {
     if (!t)
@@ -20,8 +20,8 @@ static void end_abandoned(struct bo_thread *t, uintptr_t sp)
     bo_branch_end_abandoned(t, sp);
 }
 
-/* The mark was set in a signal handler that interrupted a blocked call: a jump inside the handler does not leave that
- * call. */
+/* bough_setjmp() was called in a signal handler that had interrupted a blocked call: so a jump inside the handler does
+ * not leave that call. */
 #define IN_CALL ((uint64_t)1 << 32)
 
 void bough_jmp_mark_(struct bough_jmp *jmp)
@@ -36,7 +36,7 @@ void bough_jmp_mark_(struct bough_jmp *jmp)
         jmp->branch |= IN_CALL;
 }
 
-/* Regions and branches nest in each other, but ending the regions does not affect the branches, nor the reverse. */
+/* Regions and branches nest in each other, but the order in which this function ends them does not matter. */
 void bough_longjmp(struct bough_jmp *jmp, int value)
 {
     struct bo_thread *t = bo_self;

@@ -6,15 +6,16 @@
  *        ^                |                 |
  *        +---- the root was cleared --------+
  *
- *      event      SIGHUP, SIGINT, SIGTERM or bough_signal_event(). A signal within 250 ms of the beginning of an event
- *                 belongs to that event. Not of the event's last repeat: a key that is hit five times a second would
- *                 never count as more than one. SIGINT and SIGTERM are one incident.
- *      ASKED      a record of kind BOUGH_SIGNAL is pending at the root: everything is interrupted
+ *      event      SIGHUP, SIGINT, SIGTERM or bough_signal_event(). A signal within 250 ms of the start of an event
+ *                 belongs to that event. The time does not start again at the event's last signal: otherwise a key that
+ *                 is hit five times a second would always be one event. SIGINT and SIGTERM are one incident.
+ *      ASKED      a record of kind BOUGH_SIGNAL is pending at the root: all threads are interrupted
  *      PROMOTED   the ladder goes up by one rung that has something to run: in a program without handlers the second
  *                 Ctrl-C begins the exit, the third writes the dump and kills
  *      FINAL      the record can't be cleared any more
  *
- * All of this state is in the record: the number of events, when the last one began, by which signal the process ends.
+ * All of this state is in the record: the number of events, the start of the last one, the signal that ends the
+ * process.
  */
 #define _GNU_SOURCE
 #include "api/signals.h"
@@ -39,7 +40,7 @@ enum { FINAL_EVENT = 3, TAKEN = 3 };
 static const int taken_signals[TAKEN] = {SIGHUP, SIGINT, SIGTERM};
 static struct sigaction taken_before[TAKEN];
 static sigset_t taken, mask_before;
-static int one_taken; /* any of them */
+static int one_taken; /* one of the signals that were taken */
 static _Atomic uint32_t active, is_waiter_wanted;
 static pthread_t waiter;
 
@@ -56,7 +57,7 @@ static const char *name_of(int signo)
     case SIGTERM:
         return "SIGTERM";
     default:
-        return "a signal of the program's own";
+        return "a signal of the program";
     }
 }
 
@@ -77,7 +78,7 @@ int bough_signal_event(int signo)
     struct bough_event event = {.kind = BOUGH_SIGNAL, .signo = signo, .reason = name_of(signo)};
     int saved = errno, events = 1;
     if (!belongs_to_the_last() && bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) != 0)
-        bo_exit_by_signal(signo); /* the library could not be set up here: it must not swallow a signal */
+        bo_exit_by_signal(signo); /* the library could not be set up, and the signal must not be lost */
     if (bo_record_stands(root_record()))
         events = (int)bo_record_events(root_record());
     if (events >= FINAL_EVENT && !bo_ticker_runs())
@@ -120,7 +121,7 @@ static void install_handlers(void)
             sigaction(taken_signals[i], &action, &taken_before[i]);
 }
 
-/* A handler that the program has installed since then stays. */
+/* If the program has installed another handler since then, that handler stays. */
 static void restore_handlers(void)
 {
     struct sigaction now;
@@ -130,8 +131,8 @@ static void restore_handlers(void)
             sigaction(taken_signals[i], &taken_before[i], NULL);
 }
 
-/* stop_waiter() sends a signal to this thread (SI_TKILL); signals from elsewhere are events until the end. glibc's
- * sigwaitinfo() hides the difference. */
+/* stop_waiter() sends a signal to this thread (SI_TKILL); other signals are events until the end. This uses the system
+ * call, because glibc's sigwaitinfo() changes SI_TKILL to SI_USER. */
 static void *wait_for_signals(void *unused)
 {
     siginfo_t info;
@@ -149,7 +150,7 @@ static void *wait_for_signals(void *unused)
     return NULL;
 }
 
-/* Runs as the last of the library's fork handlers in the child, because those that block signals restore a mask. */
+/* Runs as the last of the library's fork handlers in the child, because earlier ones restore a signal mask. */
 static void unblock_in_child(void)
 {
     sigset_t set = taken;
@@ -199,7 +200,7 @@ static int take_part(unsigned flags)
 {
     if (!bo_self_or_adopt() || bo_ticker_need() != 0 || bo_exit_keep_status(flags & BOUGH_SIGNALS_STATUS) != 0)
         return -1;
-    bo_self_find_stack(bo_self); /* a post uses it to recognise that it comes from a handler: rule 4 */
+    bo_self_find_stack(bo_self); /* a post needs the bounds to detect that it runs in a signal handler (rule 4) */
     bo_exit_await_threads();
     bo_ladder_need_help();
     int count = choose(flags);

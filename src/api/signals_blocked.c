@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A signal that each thread blocks reaches no handler, however the handler was installed: bough_signals() reports
- * that. */
+/* A signal that each thread blocks reaches no handler: bough_signals() reports such signals. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -10,7 +9,7 @@
 #include "api/signals.h"
 #include "state/log.h"
 
-/* The mask of one thread, as the kernel has it. False: the thread has ended, or there is no /proc. */
+/* Reads one thread's signal mask from the kernel. False: the thread has ended, or there is no /proc. */
 static bool read_mask_of(const char *tid, uint64_t *mask)
 {
     char path[64], line[256];
