@@ -5,11 +5,11 @@
  * A waiter joins the queue before it unlocks the mutex, so that a notification made under the mutex after that finds
  * it. notify() calls only the first waiter in the queue, if there is one, which then returns 0. An interrupted waiter
  * has left the queue, under its lock, before it returns, so a notification that it could have consumed goes to the
- * next.
+ * next waiter.
  *
- * A sequence number in place of the tickets would be smaller, and was the first design; but a waiter that is
- * interrupted after a notification can't see whether the kernel's wake-up was spent on it, and later waiters
- * can consume notifications for earlier ones.
+ * A sequence number in place of the tickets would be smaller, and was the first design. But a waiter that is
+ * interrupted after a notification could not determine whether it has consumed the kernel's wake-up, and later waiters
+ * could consume notifications for earlier ones.
  */
 #include "sync/mutex.h"
 #include "sync/wait_queue.h"
@@ -27,7 +27,8 @@ struct awaiting {
     bough_mutex *mutex;
 };
 
-/* A jump or an exception leaves the wait: pass a notification on to the next waiter, and lock the mutex, as always. */
+/* Called when a jump or an exception leaves the wait: passes a notification on to the next waiter, and locks the mutex,
+ * as each end of a wait does. */
 static void abandon_cond(struct bo_undo *undo)
 {
     struct awaiting *a = (struct awaiting *)undo;

@@ -5,9 +5,9 @@
  *      31        2   1       0
  *     [ how often ] [ SLEEP ] [ SET ]
  *
- * "How often" counts the changes from unset to set. A waiter remembers the count, and returns as soon as the event is
- * set or the count has changed: so set() followed directly by reset() releases all waiters, and none has to be awake in
- * between. (Only 2^30 sets during one wait would go unnoticed.)
+ * "How often" counts the changes from unset to set. A waiter stores the count, and returns as soon as the event is set
+ * or the count has changed. So set() followed directly by reset() releases all waiters, and no waiter has to be awake
+ * in between. (Only exactly 2^30 sets during one wait would be missed.)
  *
  * No thread sleeps while the event is set: a thread sleeps only while the word has SLEEP and not SET, and set() sets
  * SET and clears SLEEP in one step, and wakes all threads if SLEEP was set. Since waking consumes nothing, an
@@ -24,8 +24,8 @@ static uint32_t after_set(uint32_t state)
 
 int bough_event_set(bough_event_flag *event)
 {
-    /* Written even if the event is set already: a reset() that comes next is ordered after what the caller did
-     * before. */
+    /* The word is written even if the event is set already, so that the next reset() is ordered after the caller's
+     * earlier accesses. */
     uint32_t seen = bo_load_relaxed(bo_word32(&event->state));
     while (!bo_cas_seq(bo_word32(&event->state), &seen, after_set(seen)))
         ;

@@ -12,14 +12,14 @@
  *              +-- lock, with EOWNERDEAD --> HELD or CONTENDED
  *
  * No wake-up is lost. A thread sleeps only while the word is CONTENDED, and each step that leaves CONTENDED wakes one
- * sleeper. The woken thread accounts for the other sleepers: it takes the mutex as CONTENDED, or, where another thread
- * came first, makes it CONTENDED and sleeps again. If it is interrupted in that second sleep, the word is still
- * CONTENDED; if the word changed meanwhile, the thread that changed it has woken the next sleeper. The extra check in
- * give_mutex_up() is for kernels that report a wake-up as an interrupt.
+ * sleeper. The woken thread keeps the word CONTENDED for the other sleepers: it takes the mutex as CONTENDED; or, if
+ * another thread has taken the mutex first, it makes the word CONTENDED and sleeps again. If it is interrupted in that
+ * second sleep, the word is still CONTENDED; if the word has changed meanwhile, the thread that changed it has woken
+ * the next sleeper. The extra check in give_mutex_up() is for kernels that report a wake-up as an interrupt.
  *
- * The owner is named by the address of its thread-local list: unique among living threads, available at no cost, and
- * still valid in a forked child, whose thread keeps its mutexes. Only the thread itself sets or clears itself as the
- * owner, so it can test without a race whether it owns the mutex.
+ * The address of its thread-local list identifies the owner: this address is unique among living threads, costs nothing
+ * to get, and is still valid in a forked child, whose thread keeps its mutexes. Only the thread itself sets or clears
+ * itself as the owner, so it can test without a race whether it owns the mutex.
  *
  * The destructor of a pthread key, which is set at a thread's first lock, detects the thread's end: so the thread need
  * not be adopted. A child ends before its thread, and clears the key.
@@ -46,7 +46,7 @@ __attribute__((constructor)) static void prepare_mutexes(void)
     have_mutex_key = pthread_key_create(&at_thread_end, thread_ends) == 0;
 }
 
-/* Without a key, or memory for it, a thread can still hold mutexes, but its end is not detected. */
+/* If the key could not be created or set, a thread can still hold mutexes, but its end is not detected. */
 static void watch(bool yes)
 {
     watched = yes;
@@ -64,7 +64,7 @@ bool bo_mutex_is_mine(const bough_mutex *mutex)
     return bo_load_relaxed(owner_of(mutex)) == (uintptr_t)&held;
 }
 
-/* ---- held or not -------------------------------------------------------------------------------- */
+/* ---- taking and releasing ----------------------------------------------------------------------- */
 
 static void hold(bough_mutex *mutex)
 {
@@ -85,7 +85,7 @@ static void release_mutex(bough_mutex *mutex, enum state state)
     if (mutex->next)
         mutex->next->link = mutex->link;
     bo_store_relaxed(owner_of(mutex), 0);
-    /* From here on another thread may own the mutex, and free it: a wake-up needs only its address. */
+    /* After this step another thread may own the mutex, and free it: the wake-up needs only its address. */
     if (bo_swap_acq_rel(bo_word32(&mutex->state), state) == CONTENDED)
         bo_futex_wake(bo_word32(&mutex->state), 1);
     bo_busy_end();
@@ -97,10 +97,10 @@ static bool swap(bough_mutex *mutex, enum state from, enum state to)
     return bo_cas_acquire(bo_word32(&mutex->state), &seen, to);
 }
 
-/* 0 or EOWNERDEAD: the caller holds the mutex, as `state`. EBUSY: it does not. */
+/* 0 or EOWNERDEAD: the caller holds the mutex, with the word `state`. EBUSY: another thread holds it. */
 static int take_mutex(bough_mutex *mutex, enum state state)
 {
-    bo_busy_begin(); /* a thread frozen between the two would hold a mutex that no other thread can find */
+    bo_busy_begin(); /* a thread that is frozen before it lists the mutex would hold it without being found */
     bool free = swap(mutex, FREE, state), orphaned = !free && swap(mutex, ORPHANED, state);
     if (free || orphaned)
         hold(mutex);
@@ -135,7 +135,7 @@ static int lock_slow(bough_mutex *mutex, wait_fn *wait, bough_time deadline)
             return error;
         if (r != 0)
             return give_mutex_up(mutex, r);
-        /* If this fails, the word has changed, and the wait returns at once. */
+        /* If this exchange fails, the word has changed, and the wait returns at once. */
         uint32_t seen = HELD;
         bo_cas_acquire(bo_word32(&mutex->state), &seen, CONTENDED);
     }

@@ -3,14 +3,14 @@
  * Bounded queue: a ring, a line of getters and a line of putters (wait_queue.h), one lock.
  *
  *      putters in line  =>  the ring is full              a waiting putter's item is in its ticket
- *      getters in line  =>  the ring is empty             a getter finds its item in its ticket
+ *      getters in line  =>  the ring is empty             a waiting getter receives its item in its ticket
  *      closed           =>  no thread is in line
  *
- * Items are handed over directly: put() gives its item to the first getter in line, get() refills the ring from
- * the first putter in line, all under the lock. So a thread that is called has its item and need not look for
- * one, no later thread overtakes it, and each item is in exactly one place: with its putter, in the ring,
- * in a ticket that was called, or with a getter. An interrupted waiter either was called, and returns 0 with the
- * item handed over, or has left the line with nothing moved.
+ * Items are handed over directly: put() gives its item to the first getter in line, get() refills the ring from the
+ * first putter in line, all under the lock. So a thread that is called has its item and need not look for one, no later
+ * thread overtakes it, and each item is in exactly one place: with its putter, in the ring, in a ticket that was
+ * called, or with a getter. An interrupted waiter either was called, and returns 0 after the item was handed over, or
+ * has left the line, and no item was moved.
  */
 #include <stdlib.h>
 #include "state/log.h"
@@ -54,7 +54,7 @@ static void *pop_item(bough_queue *q)
     return item;
 }
 
-/* The caller has to join the line. */
+/* A result: the caller has to join the line. */
 #define MUST_WAIT 1
 
 static long try_put(bough_queue *q, void *item, const _Atomic uint32_t **wake)
@@ -95,7 +95,7 @@ struct waiting {
     struct bough_line_ *line;
 };
 
-/* Gives back an item that a leaving getter had received: it comes before those in the ring. */
+/* Gives back the item that a leaving getter had received: the item is put before those in the ring. */
 static void give_item_back(bough_queue *q, void *item)
 {
     const _Atomic uint32_t *wake = NULL;
@@ -117,7 +117,7 @@ static void give_item_back(bough_queue *q, void *item)
                   GIVEN_BACK + 1);
 }
 
-/* A jump or an exception leaves the wait. If a putter was called, its item is in the queue. */
+/* Called when a jump or an exception leaves the wait. If a putter was called, its item stays in the queue. */
 static void abandon_queue(struct bo_undo *undo)
 {
     struct waiting *w = (struct waiting *)undo;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Semaphore. One word holds both the count and the number of waiters, so that a release sees in one step
- * whether it has to wake a thread, and never touches a semaphore that its acquirer has freed:
+ * Semaphore. One word holds both the count and the number of waiters, so that a release finds out in one step whether
+ * it has to wake a thread, and never accesses a semaphore that an acquirer has freed:
  *
  *      63          32 31           0
  *     [ waiters      ] [ count      ]     the kernel's futex is the count
  *
  * No token is lost or duplicated: the count changes by one compare-and-swap for each token. No thread sleeps while a
  * token is available: a waiter counts itself before it reads the count. A later release sees the waiter and wakes a
- * sleeper; an earlier one is seen by the waiter's read, or by the kernel, which compares the count with 0 before it
- * lets a thread sleep. A woken thread checks the count before it leaves (sync.h), and a thread that leaves while tokens
- * are available passes the wake-up on.
+ * sleeper. The waiter sees an earlier release in the count; or the kernel does, which compares the count with 0 before
+ * it lets a thread sleep. A woken thread checks the count before it leaves (sync.h), and a thread that leaves while
+ * tokens are available passes the wake-up on.
  */
 #include "state/undo.h"
 #include "sync/sync.h"

@@ -20,8 +20,8 @@ const _Atomic uint32_t *bo_wait_queue_call(struct bough_line_ *line, int error)
     struct bough_waiter_ *waiter = line->first;
     unlink_waiter(line, waiter);
     waiter->error = error;
-    /* The last use of the ticket. Pairs with the load in bo_wait_queue_wait(), after which the waiter reads the other
-     * fields. */
+    /* This is the last use of the ticket. The store pairs with the load in bo_wait_queue_wait(), after which the waiter
+     * reads the other fields. */
     bo_store_release(&waiter->called, 1);
     return &waiter->called;
 }

@@ -8,12 +8,12 @@
  *                             |
  *                             +-- interrupted or late, under the lock --> (gone), it returns the reason
  *
- * Each waiter is a ticket on its thread's stack with its own futex word. Both ways out of the queue are
- * taken under the lock, so exactly one of them is: a called thread returns 0 even if it is interrupted at
- * that moment, and a thread that leaves was not called and can't be any more. No call is lost, and none wakes two.
+ * Each waiter is a ticket on its thread's stack, with a futex word. Both ways out of the queue are taken under the
+ * lock, so a ticket takes exactly one of them: a called thread returns 0 even if it is interrupted at that moment; a
+ * thread that leaves was not called, and can't be called any more. No call is lost, and each call wakes one thread.
  *
- * A ticket may be gone as soon as it is called. Then only its address is woken, which may be used by another futex by
- * now: that one sees a spurious wake-up, which each futex has to expect.
+ * A ticket may be gone as soon as it is called. Then the wake-up uses only its address, at which there may be another
+ * futex by now: that futex gets a spurious wake-up, which each futex has to expect.
  */
 #ifndef BO_SYNC_WAIT_QUEUE_H
 #define BO_SYNC_WAIT_QUEUE_H
@@ -24,7 +24,7 @@
 struct bough_waiter_ {
     struct bough_waiter_ *next, *before;
     _Atomic uint32_t called;
-    int error;  /* set by the calling thread: 0, or why the waiter's call fails */
+    int error;  /* set by the thread that calls the waiter: 0, or the error of the waiter's call */
     void *item; /* the item that is handed over, in either direction */
 };
 
@@ -37,7 +37,7 @@ void bo_wait_queue_join(struct bough_line_ *line, struct bough_waiter_ *waiter);
 /* Remove the first waiter, which must exist, from the line. Returns the word to wake, preferably after unlocking. */
 const _Atomic uint32_t *bo_wait_queue_call(struct bough_line_ *line, int error);
 
-/* After unlocking; `word` may be NULL. */
+/* Called after unlocking; `word` may be NULL. */
 static inline void bo_wait_queue_wake(const _Atomic uint32_t *word)
 {
     if (word)
