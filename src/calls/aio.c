@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* aio_suspend() waits inside libc and takes a relative timeout. It reads none of the library's memory, so only the
- * repeated wake signal ends it, by EINTR. It needs a timeout for that, because without one the kernel would restart the
+/* aio_suspend() waits inside libc and takes a relative timeout, which the wake signal's handler can't change. So only
+ * the repeated wake signal ends the wait, by EINTR. That needs a timeout, without which the kernel would restart the
  * wait. */
 #include <aio.h>
 #include <bough/calls.h>

@@ -51,7 +51,7 @@ static void run_helper_job(struct bo_blocking_job *e)
     if (bo_load_relaxed(&e->state) == ORPHANED) {
         e->free(e);
     } else {
-        bo_store_release(&e->state, DONE); /* from here on the caller owns it, and may have freed it */
+        bo_store_release(&e->state, DONE); /* from here on the caller owns the job, and may have freed it */
         bo_futex_wake(&e->state, 1);
     }
 }
@@ -131,8 +131,8 @@ static bool submit(struct bo_blocking_job *e)
     return provided;
 }
 
-/* The caller was interrupted. Returns 0 if the result is there nevertheless; otherwise the caller no longer owns the
- * job. */
+/* Called when the caller was interrupted. Returns 0 if the job has a result nevertheless; otherwise the caller no
+ * longer owns the job. */
 static long abandon_job(struct bo_blocking_job *e, long reason)
 {
     bo_lock(&blocking_pool.lock);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls that are one system call: each row of the table is its own implementation. */
+/* The calls that are one system call: each row of the table is the implementation. */
 #include <bough/calls.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include "thread/call.h"
 
-/* s390x has no accept(). BO_CALL() passes 0 for an argument that is not there: accept4() without flags. */
+/* s390x has no system call accept. BO_CALL() passes 0 for missing arguments, so this is accept4() without flags. */
 #ifndef SYS_accept
 #define SYS_accept SYS_accept4
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connect with a deadline. SO_SNDTIMEO bounds a blocking connect(). Setting O_NONBLOCK meanwhile would affect readers
- * of the socket, and processes that share its mode (a forked process, for example), would not cover AF_UNIX's wait for
- * a place in the backlog, which poll() does not report, and would stay set if the process died in between. The cost: a
- * signal handler of the program ends the call with EINTR, even a handler that restarts calls. Then connect() is called
- * again, which on Linux continues the wait.
+ * Connect with a deadline. SO_SNDTIMEO limits a blocking connect(). The alternative, setting O_NONBLOCK meanwhile,
+ * would affect readers of the socket, and processes that share its mode (a forked process, for example); it would not
+ * cover AF_UNIX's wait for a place in the backlog, which poll() does not report; and O_NONBLOCK would stay set if the
+ * process died in between. The cost of SO_SNDTIMEO: each signal handler of the program ends the call with EINTR, even a
+ * handler that restarts calls. Then connect() is called again, which on Linux continues the wait.
  */
 #include <bough/call.h>
 #include <poll.h>
@@ -23,7 +23,7 @@ static long bound(int fd, bough_time deadline)
     return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 ? 0 : -errno;
 }
 
-/* An attempt is under way in the kernel: wait for its end. */
+/* Waits for the end of an attempt that is under way in the kernel. */
 static long finish_connecting(int fd, bough_time deadline)
 {
     int error = 0;
@@ -44,7 +44,7 @@ static long attempt(int fd, const struct sockaddr *address, socklen_t length, bo
     } while (r == -EINTR && bo_handlers_restart());
     if (r == -EINPROGRESS || r == -EALREADY)
         return finish_connecting(fd, deadline);
-    /* AF_UNIX: the backlog has stayed full. */
+    /* EAGAIN at the deadline: the backlog of an AF_UNIX socket has stayed full. */
     return r == -EAGAIN && deadline && bough_now() >= deadline ? -ETIMEDOUT : r;
 }
 

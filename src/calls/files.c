@@ -41,9 +41,9 @@ int bough_openat(int dirfd, const char *path, int flags, ...)
     return (int)bo_result(BO_CALL(SYS_openat, dirfd, path, flags, mode));
 }
 
-/* By libc, which may keep data about the descriptor that must be dropped (musl: asynchronous operations). Linux has
- * closed the descriptor even if close() fails with EINTR: a caller that tried again could close another thread's
- * descriptor. */
+/* This calls libc's close(), because libc may keep data about the descriptor that must be dropped (musl: asynchronous
+ * operations). Linux has closed the descriptor even if close() fails with EINTR: a caller that tried again could close
+ * another thread's descriptor. */
 int bough_close(int fd)
 {
     int r = close(fd);
@@ -59,7 +59,7 @@ int bough_posix_close(int fd, int flag)
 
 int bough_fcntl(int fd, int command, ...)
 {
-    void *argument; /* read always, as libc does: only the kernel knows which commands have an argument */
+    void *argument; /* always read, as libc does, because only the kernel knows which commands have an argument */
     OPTIONAL(void *, argument, command);
     if (!bo_waits_for_lock(command))
         return fcntl(fd, command, argument);
@@ -72,8 +72,8 @@ int bough_lockf(int fd, int command, off_t length)
     return command == F_LOCK ? bough_fcntl(fd, F_SETLKW, &lock) : lockf(fd, command, length);
 }
 
-/* Whether the request passes a terminal's settings in libc's struct termios, whose size is then part of the request:
- * libc's ioctl() translates it to the kernel's. */
+/* Whether the request passes a terminal's settings in libc's struct termios, whose size is then part of the request.
+ * libc's ioctl() translates that struct to the kernel's. */
 static bool libc_translates(unsigned request)
 {
     enum { GET = 19, SET_AND_FLUSH = 22 };

@@ -22,13 +22,13 @@ enum { NAME_SIZE_MAX = 4096 };
 
 struct job {
     struct bo_blocking_job base;
-    int code;              /* what the call returned */
+    int code;              /* the return value of the call */
     struct addrinfo *list; /* the rest: arguments and results of both calls */
     struct addrinfo hints, *hints_given;
     struct sockaddr_storage address;
     socklen_t length, host_size, service_size;
     int flags;
-    char *host, *service; /* NULL, or in `text` */
+    char *host, *service; /* in `text`, or NULL */
     char text[];
 };
 
@@ -59,12 +59,12 @@ static struct job *new_job(void (*run)(struct bo_blocking_job *), size_t host_si
 
 static int fail(int code)
 {
-    bo_error(code); /* it returns `code` too, but this way the reader and the analyser see that it is not 0 */
+    bo_error(code); /* returns `code`, too; but with `return code` the analyser sees that the result is not 0 */
     return code;
 }
 
-/* 0: the job has run, and the caller owns it. Else the code to fail with; the job, if there was one, is no longer the
- * caller's. `argument`: for recordings. */
+/* 0: the job has run, and the caller owns it. Otherwise the code to fail with; then the caller no longer owns the job,
+ * if there was one. `argument`: for recordings. */
 static int resolve(struct job *job, enum bo_trace_wait number, const struct bo_trace_argument *argument)
 {
     struct bo_trace_call call = {.is_on = false};
@@ -106,8 +106,8 @@ static bool is_port(const char *service)
     return service[0] && service[strspn(service, "0123456789")] == 0;
 }
 
-/* Does libc answer without a server? */
-static bool asks_nobody(const char *node, const char *service, int flags)
+/* Whether libc answers without a server. */
+static bool needs_no_server(const char *node, const char *service, int flags)
 {
     return (!node || flags & AI_NUMERICHOST || is_address(node)) &&
            (!service || flags & AI_NUMERICSERV || is_port(service));
@@ -160,7 +160,7 @@ int bough_getaddrinfo(const char *node, const char *service, const struct addrin
 {
     if (cut_before())
         return EAI_SYSTEM;
-    if (asks_nobody(node, service, hints ? hints->ai_flags : 0))
+    if (needs_no_server(node, service, hints ? hints->ai_flags : 0))
         return bo_error(getaddrinfo(node, service, hints, result));
     struct job *job = new_query(node, service, hints);
     char text[BO_TRACE_CALL_TEXT];

@@ -30,8 +30,8 @@ long bo_timed_out(void)
     return bough_check() == 0 ? -ETIMEDOUT : -BO_ECUT;
 }
 
-/* ppoll() fails with EINTR after any handler; the read or write that it replaces would not fail after a handler that
- * restarts calls. */
+/* ppoll() fails with EINTR after any handler. It is repeated if the read or write that it replaces would be restarted
+ * after the handler. */
 long bo_wait_ready(int fd, short events, bough_time deadline)
 {
     struct pollfd p = {.fd = fd, .events = events};
@@ -54,10 +54,10 @@ long bo_wait_ready(int fd, short events, bough_time deadline)
  */
 enum way {
     PLAIN,  /* no deadline; or a file, whose waits for the disk can't be interrupted */
-    SOCKET, /* MSG_DONTWAIT: transfer what is possible, then wait for readiness */
-    NOWAIT, /* pipes: RWF_NOWAIT, likewise; Linux before 6.4 does not support it for them */
-    READY   /* the rest: wait for readiness, then read what is there or write a little. A terminal may still
-               block a write until it takes what was begun; an interrupt ends it even then */
+    SOCKET, /* sockets: transfer as much as possible with MSG_DONTWAIT, then wait for readiness */
+    NOWAIT, /* pipes: the same with RWF_NOWAIT, which Linux before 6.4 does not support for pipes */
+    READY   /* other files: wait for readiness, then read the available bytes or write a few. A terminal may still
+               block that write until it has accepted all of it; an interrupt ends the write even then */
 };
 
 struct transfer {
@@ -107,7 +107,7 @@ static long await_transfer(struct transfer *t)
     return bo_wait_ready(t->fd, t->writes ? POLLOUT : POLLIN, t->deadline);
 }
 
-/* 1: go on; 0: done, or end of file; or an error. */
+/* 1: call again; 0: done, or end of file; or an error. */
 static long transfer_step(struct transfer *t)
 {
     long r = t->way == READY ? await_transfer(t) : 0;

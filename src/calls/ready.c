@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for descriptors. The kernel writes the remaining time into the timeout. libc hides that from the caller,
- * except in select(), and so do these functions. Masks are passed to the kernel without the wake signal (rule 13).
+ * Waiting for descriptors. The kernel writes the remaining time to the timeout. Like libc, these functions hide that
+ * from the caller, except in select(). Masks are passed to the kernel without the wake signal (rule 13).
  */
 #include <bough/calls.h>
 #include <poll.h>
@@ -88,7 +88,7 @@ int bough_epoll_pwait2(int fd, struct epoll_event *events, int count, const stru
         BO_CALL(SYS_epoll_pwait2, fd, events, count, timeout, bo_open_mask(mask, &open), BO_MASK_SIZE));
 }
 
-/* With IORING_ENTER_EXT_ARG `mask` would be another structure, and its size would be needed: that form is for
+/* With IORING_ENTER_EXT_ARG, `mask` would be another structure, whose size would be needed: programs make such calls by
  * bough_syscall(). */
 int bough_io_uring_enter(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t *mask)
 {

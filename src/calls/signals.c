@@ -19,8 +19,8 @@ static uint64_t signal_bit(int signo)
     return (uint64_t)1 << (signo - 1);
 }
 
-/* The set in the kernel's size. Without the wake signal, which would be taken instead of waking the thread, and without
- * the signals from 32 that libc reserves, which the sets of some libcs can contain. */
+/* The set in the kernel's size, without the wake signal, which the wait would take instead of being ended by it, and
+ * without the signals from 32 on that libc reserves, which the sets of some libcs can contain. */
 static uint64_t waitable(const sigset_t *set)
 {
     uint64_t mask;

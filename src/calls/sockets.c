@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages. The kernel's struct msghdr and cmsghdr have 64-bit lengths; POSIX has int and socklen_t, as musl does, with
- * padding that is not cleared. So lengths are widened where libc has narrow ones. Where it does not (glibc), the
- * compiler removes all of this.
+ * Messages. The kernel's struct msghdr and cmsghdr have 64-bit lengths. In POSIX and musl the lengths are int and
+ * socklen_t, with padding that is not cleared. So narrow lengths are widened here. With glibc, whose lengths are wide,
+ * the compiler removes this code.
  */
 #include <bough/calls.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 enum {
     NARROW = sizeof((struct msghdr *)0)->msg_iovlen < sizeof(size_t),
-    CONTROL_MAX = 2048, /* the kernel takes no more descriptors than fit in here (SCM_MAX_FD) */
+    CONTROL_MAX = 2048, /* has room for the most descriptors that the kernel accepts (SCM_MAX_FD) */
 };
 
 /* struct msghdr and struct cmsghdr as the kernel reads them. */
@@ -73,7 +73,7 @@ ssize_t bough_sendmsg(int fd, const struct msghdr *message, int flags)
 ssize_t bough_recvmsg(int fd, struct msghdr *message, int flags)
 {
     if (NARROW)
-        widen(message); /* in place: the caller does not use the padding */
+        widen(message); /* in place, because the caller does not use the padding */
     return bo_result(BO_CALL(SYS_recvmsg, fd, message, flags));
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits inside libc: joins, conditions, semaphores. An interrupt ends them by their deadline (thread/call.h). So each
- * gets a deadline, in `wait.until`, and the cause of a timeout that libc reports is determined afterwards:
+ * Waits inside libc: joins, conditions, semaphores. An interrupt ends such a wait by its deadline (thread/call.h). So
+ * each wait gets a deadline, in `wait.until`, and the cause of a timeout that libc reports is determined afterwards:
  *
- *     libc returns     due     it was
+ *     libc returns     due     the cause
  *     0, EOWNERDEAD    -       a completed effect, which wins (rule 9)
  *     ETIMEDOUT        yes     the interrupt: BO_ECUT, which is ECANCELED when it is returned
  *     ETIMEDOUT        no      the deadline, if `until` still is the deadline; else a wake for an interrupt
@@ -36,7 +36,7 @@ static int verdict(const struct bo_libc_wait *wait, const struct timespec *deadl
 static int thrd_result(int error)
 {
     if (bo_error(error) == ECANCELED)
-        errno = ECANCELED; /* otherwise it stays unchanged, as with libc */
+        errno = ECANCELED; /* otherwise errno stays unchanged, as with libc */
     return error == 0 ? thrd_success : error == ETIMEDOUT ? thrd_timedout : thrd_error;
 }
 
@@ -52,12 +52,12 @@ static const struct timespec *deadline_by(clockid_t clock, const struct timespec
 }
 #define sem_until(semaphore, clock, until) sem_clockwait(semaphore, clock, until)
 #define cond_until(cond, mutex, clock, until) pthread_cond_clockwait(cond, mutex, clock, until)
-enum { TIMEOUT_EATS_SIGNAL = 0 }; /* a waiter that times out passes a signal on */
+enum { TIMEOUT_EATS_SIGNAL = 0 }; /* a waiter that times out passes the condition's signal on */
 
 #else
 
 /* musl has no waits by a clock: a deadline is converted to CLOCK_REALTIME once. That is correct as long as the clock is
- * not set, and for conditions with the default clock. NULL: no such clock. */
+ * not set, and for conditions with the default clock. NULL: there is no such clock. */
 static const struct timespec *deadline_by(clockid_t clock, const struct timespec *deadline, struct timespec *copy)
 {
     struct timespec there, here;
@@ -76,7 +76,7 @@ static const struct timespec *deadline_by(clockid_t clock, const struct timespec
 }
 #define sem_until(semaphore, clock, until) ((void)(clock), sem_timedwait(semaphore, until))
 #define cond_until(cond, mutex, clock, until) ((void)(clock), pthread_cond_timedwait(cond, mutex, until))
-/* A waiter that was signalled and times out at the same time returns ETIMEDOUT. */
+/* A waiter that was signalled and times out at the same time returns ETIMEDOUT, and the signal is lost. */
 enum { TIMEOUT_EATS_SIGNAL = 1 };
 
 #endif
@@ -133,7 +133,8 @@ static int hand_signal_on(pthread_cond_t *cond, int error)
     return error;
 }
 
-/* By the condition's clock, whichever it is: the deadlines used here are far away, or past, on each clock. */
+/* The wait uses the condition's clock, which is unknown; but the deadlines used here are in the far future, or past, on
+ * each clock. */
 static int await_condition(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
@@ -169,7 +170,7 @@ int bough_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, c
     return bo_error(hand_signal_on(cond, await_was_woken(&wait, deadline, error, bo_libc_end(&wait))));
 }
 
-/* In both libcs C11's conditions are POSIX's, but only the C11 functions may be used on them. */
+/* Both libcs implement C11's conditions as those of POSIX, but only the C11 functions may be used on them. */
 static int await_c11(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline)
 {
     struct bo_libc_wait wait;
@@ -197,22 +198,22 @@ int bough_cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *deadli
 
 /* ---- semaphores -------------------------------------------------------------------------------------- */
 
-/* Has a wake ended the wait? Its interrupt may not be due any more. */
+/* Whether a wake has ended the wait. The interrupt of that wake may not be due any more. */
 static bool was_woken(const struct bo_libc_wait *wait)
 {
     return wait->until.tv_sec == 0 && wait->until.tv_nsec == 0;
 }
 
-/* Whether to repeat a wait that failed with EINTR. A wait with a deadline fails so after any handler, a wait without
- * one only after handlers that do not restart calls. If only the library's far deadline, or a wake, has caused the
- * failure, the wait is repeated. */
+/* Whether to repeat a wait that failed with EINTR. A wait with a deadline fails with EINTR after any handler, a wait
+ * without a deadline only after handlers that do not restart calls. If only the library's far deadline, or a wake, has
+ * caused the failure, the wait is repeated. */
 static bool restarts(const struct bo_libc_wait *wait, const struct timespec *deadline, int error)
 {
     return error == EINTR && (was_woken(wait) || (!deadline && bo_handlers_restart()));
 }
 
-/* In foreign code a call that need not wait is no interruption point. The token is taken to find out: between a look
- * and the call another thread could take it. */
+/* In foreign code a call that need not wait is no interruption point. This function takes the token, because after a
+ * mere check of the count another thread could take it before the call. */
 static bool foreign_takes(sem_t *semaphore)
 {
     return bo_self && bo_foreign_calls(bo_self) && sem_trywait(semaphore) == 0;
@@ -226,7 +227,7 @@ static int take_semaphore(sem_t *semaphore, clockid_t clock, const struct timesp
         return foreign_takes(semaphore) ? 0 : error;
     error = sem_until(semaphore, clock, &wait.until) == 0 ? 0 : errno;
     bool due = bo_libc_end(&wait);
-    /* A token that was posted while this thread was leaving would otherwise go unused: it wins (rule 9). */
+    /* A token that was posted while this thread was leaving wins (rule 9); otherwise it would stay unused. */
     if (due && (error == ETIMEDOUT || error == EINTR))
         return sem_trywait(semaphore) == 0 ? 0 : BO_ECUT;
     return restarts(&wait, deadline, error) ? AGAIN : verdict(&wait, deadline, error, due);

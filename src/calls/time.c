@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sleeping. The remaining time is reported as by the libc functions, for an interrupt as for a signal: a sleep that was
- * interrupted before it started has all of its time left. */
+/* Sleeping. The remaining time is reported as by the libc functions, after an interrupt as after a signal: a sleep that
+ * was interrupted before it started has all of its time left. */
 #include <bough/calls.h>
 #include <threads.h>
 #include "thread/call.h"
 
-/* The kernel reads the time from `rest` and stores the remaining time there, because the library may restart the call
- * after a wake that was not admitted: it must not sleep for the whole time again. */
+/* The kernel reads the time from `rest` and stores the remaining time there: if the library restarts the call after a
+ * wake that was not admitted, the call does not sleep for the whole time again. */
 static long sleep_for(clockid_t clock, const struct timespec *time, struct timespec *left)
 {
     if (!time)
@@ -23,7 +23,7 @@ int bough_nanosleep(const struct timespec *time, struct timespec *left)
     return (int)bo_result(sleep_for(CLOCK_REALTIME, time, left));
 }
 
-/* POSIX specifies EINVAL for the calling thread's processor clock, where the kernel returns EOPNOTSUPP. */
+/* For the calling thread's processor clock, POSIX specifies EINVAL, but the kernel returns EOPNOTSUPP. */
 int bough_clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left)
 {
     if (clock == CLOCK_THREAD_CPUTIME_ID)
@@ -33,7 +33,8 @@ int bough_clock_nanosleep(clockid_t clock, int flags, const struct timespec *tim
     return bo_error((int)-sleep_for(clock, time, left));
 }
 
-/* After an interrupted sleep a part of a second is rounded up, or the result could look like that of a full sleep. */
+/* After an interrupted sleep a part of a second is rounded up; otherwise the result could be 0, as after a full sleep.
+ * */
 unsigned bough_sleep(unsigned seconds)
 {
     struct timespec time = {seconds, 0};
@@ -55,6 +56,6 @@ int bough_thrd_sleep(const struct timespec *time, struct timespec *left)
 {
     int error = bo_error((int)-sleep_for(CLOCK_REALTIME, time, left));
     if (error == ECANCELED)
-        errno = ECANCELED; /* else it is left alone, as by libc */
+        errno = ECANCELED; /* otherwise errno stays unchanged, as with libc */
     return error == 0 ? 0 : error == EINTR ? -1 : -2;
 }
