@@ -5,20 +5,20 @@
  *   LD_PRELOAD=libbough-preload.so program ...
  *
  * SIGHUP, SIGINT and SIGTERM, unless the program handles or ignores them, interrupt it: a blocking call of its main
- * thread fails, so that the program ends in its usual way. If it ignores that, the incident climbs the ladder, which
- * ends the process. By the environment:
+ * thread fails, so that the program ends in its usual way. If the program ignores the failure, the incident climbs the
+ * ladder, which ends the process. The environment has these settings:
  *
  *   BOUGH_PRELOAD   off: do nothing. report: print what was interposed, to standard error
  *   BOUGH_OBJECTS   names of objects, separated by ':', to interpose instead of all (bough/interpose.h)
- *   BOUGH_ERRNO     the number of the error of a call that is retried after EINTR; ECANCELED unless it is given
+ *   BOUGH_ERRNO     the number of the error of a call that is retried after EINTR; the default is ECANCELED
  *   BOUGH_EINTR_ONLY  names of libraries that abort on other errors than EINTR (bough/interpose.h)
- *   BOUGH_GRACE     as for any program that uses bough: how long all of the ladder may take, in seconds
+ *   BOUGH_GRACE     as for any program that uses bough: how long the whole ladder may take, in seconds
  *
  * However the program ends, its exit status is the signal's while the signal's record is pending: for exit() in any
  * thread and quick_exit() by BOUGH_SIGNALS_STATUS, for _exit() and _Exit() because they are replaced here, in all
  * objects.
  *
- * It uses the public interface only.
+ * This object uses the public interface only.
  */
 #define _GNU_SOURCE
 #include <bough.h>
