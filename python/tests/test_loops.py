@@ -179,6 +179,29 @@ class Asyncio(unittest.TestCase):
         self.assertIs(caught.exception, error)
         self.assertEqual(events, [bough.ThreadExit])
 
+    def test_an_exception_that_is_posted_in_the_code_of_a_task(self):
+        """is raised once, as the failure of that task: the loop goes on"""
+        import asyncio
+
+        computes = threading.Event()
+
+        async def never_waits():
+            computes.set()
+            while True:
+                time.sleep(0)
+
+        async def main():
+            done, _ = await asyncio.wait([asyncio.create_task(never_waits())])
+            await asyncio.sleep(0.01)
+            return done.pop().exception()
+
+        error = KeyError("posted")
+        with bough.branch() as b:
+            child = b.add(asyncio.run, main())
+            computes.wait()
+            child.raise_exc(error)
+        self.assertIs(child.result(), error)
+
     def test_a_thread_without_flags(self):
         """an interrupt does not end its loop; an exception of raise_exc() does"""
         import asyncio
