@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Calls that block, and how an interrupt ends them. A case belongs to a row of calls.txt. It is a generator function that yields
-one Call:
+Calls that block, and tests that interrupt them. A case belongs to a row of calls.txt. It is a generator function that
+yields one Call:
 
     cases = blocking.Cases(__name__)
 
@@ -36,7 +36,7 @@ SCALE = float(os.environ.get("T_SCALE", 1))
 ENOUGH = 20 * SCALE  # seconds in which an expected event has certainly happened
 A_WHILE = 0.15 * SCALE  # in which an event that must not happen would have happened
 WAYS = ("interrupt", "child", "raise_exc")
-TIMES = tuple(SCALE * seconds for seconds in (1, 4, 16))  # of a call that only its time ends
+TIMES = tuple(SCALE * seconds for seconds in (1, 4, 16))  # for a call that ends only after a given time
 
 
 class Ours(BaseException):
@@ -44,10 +44,10 @@ class Ours(BaseException):
 
 
 class Call:
-    """`call()` blocks until `release()`, and returns `result` (None: anything). `again`: it can be called a second time, after a
-    cut; if not, `state` says for the table what has become of the object. `release()` runs in the main thread, when the call is
-    blocked. `swallows`: in a row of limits.txt, the interrupt ends the call, but no exception of the interrupt's comes out of it; and `way` is the way
-    in which that shows."""
+    """`call()` blocks until `release()`, and returns `result` (None: anything). `release()` runs in the main thread,
+    when the call is blocked. `again`: the call can be made again after it was interrupted; if not, `state` describes
+    the object afterwards, for the table. `swallows`, in a row of limits.txt: the interrupt ends the call, but the call
+    does not raise the interrupt's exception; a test shows that with the way `way`."""
 
     def __init__(self, call, release, result=None, *, again=True, state=None, swallows=False, way="interrupt"):
         if not again and state is None:
@@ -117,7 +117,7 @@ def wait_for_of(condition, *timeout):
 
 
 def wait_at(barrier, *timeout):
-    """In a wait that fails the barrier is reset, so that the call can be made again."""
+    """Resets the barrier if the wait fails, so that the call can be made again."""
 
     def call():
         try:
@@ -141,8 +141,8 @@ def join_of(thread, release, *timeout):
 
 
 class Worker:
-    """Makes the call, in a thread of this way, again and again as long as that raises, and the call can be made again. A context:
-    its end waits for the thread."""
+    """Makes the call in a thread, which is interrupted in this way. If the call raises and can be made again, it is
+    made again. A context manager whose end waits for the thread."""
 
     def __init__(self, case, way):
         self.case, self.way = case, way
@@ -185,7 +185,7 @@ class Worker:
             self.ended = True
 
     def call(self):
-        """Has the call returned?"""
+        """Makes the call. Returns whether it has returned, instead of raising."""
         try:
             result = self.case.call()
         except BaseException as error:
@@ -208,7 +208,7 @@ class Worker:
             raise AssertionError(f"the call does not block: {self.events.get()[:2]}")
 
     def event(self, what):
-        """The next event, which has to be of this kind."""
+        """The value and the time of the next event. An event of another kind is a failure."""
         try:
             kind, value, when = self.events.get(timeout=ENOUGH)
         except queue.Empty:
@@ -218,7 +218,7 @@ class Worker:
         return value, when
 
     def post(self):
-        """Checks what the call raises or returns."""
+        """Interrupts the thread. Returns a function that recognises the interrupt's exception."""
         self.posts += 1
         if self.way == "raise_exc":
             exc = Ours("posted")
@@ -228,13 +228,13 @@ class Worker:
         return lambda error: isinstance(error, bough.ThreadExit) and error.record.reason == "enough"
 
     def cut(self):
-        """Posts, and waits for the exception. Returns microseconds from the post to it."""
+        """Posts, and waits for the exception. Returns the microseconds between them."""
         begin = time.perf_counter_ns()
         is_it = self.post()
         error, when = self.event("raised")
         try:
             if not is_it(error):
-                raise AssertionError(f"what comes out of the call is {error!r}") from error
+                raise AssertionError(f"the call has raised {error!r}") from error
         finally:
             error.__traceback__ = error.__context__ = None
         return (when - begin) / 1000
@@ -290,7 +290,7 @@ def limit(make):
 
 
 def begin():
-    """Opens what stays open before a test counts: the async thread's descriptor, opened for the first raise_exc()."""
+    """Makes the async thread open its descriptor, which stays open, before a test counts descriptors."""
     worker = bough.Thread(target=time.sleep, args=(3600,))
     worker.start()
     worker.terminate()
@@ -311,7 +311,7 @@ LIMITS = enumeration.limits(ROWS)
 
 
 class Cases(list):
-    """The cases of a module, in its order: those of calls that this interpreter has."""
+    """The cases of a module for the calls that this interpreter has, in the module's order."""
 
     def __init__(self, module):
         super().__init__()
@@ -349,7 +349,7 @@ class Cases(list):
 
 
 def lasts(make):
-    """Has the case an argument? That is in seconds, and the call ends after them."""
+    """Whether the case has an argument: the seconds after which the call ends by itself."""
     return make.__code__.co_argcount > 0 and not make.__defaults__
 
 
@@ -364,7 +364,7 @@ def checks_of(make):
 
 
 def longer(make, check):
-    """On a busy machine the call may end before the interrupt comes: then it is made again, with more time."""
+    """Makes the call again with more time, if it has ended before the interrupt came, as on a busy machine."""
     for seconds in TIMES:
         make.arguments = (seconds,)
         with contextlib.suppress(AssertionError) if seconds < TIMES[-1] else contextlib.nullcontext():
@@ -372,7 +372,7 @@ def longer(make, check):
 
 
 def generate(cases):
-    """A TestCase of a module's cases."""
+    """The TestCase for a module's cases."""
 
     def method(name, make, check):
         def test(self):

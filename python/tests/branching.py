@@ -11,7 +11,7 @@ ENOUGH = 20 * SCALE
 
 
 def until_blocked(tid):
-    """Waits until the thread is asleep at several checks, and stays asleep between them: it does not wait for the GIL."""
+    """Waits until the thread is asleep at several checks and between them, so that it does not wait for the GIL."""
     end, same, before = time.monotonic() + ENOUGH, 0, None
     while same < 4:
         now = switches(tid)
@@ -24,7 +24,7 @@ def until_blocked(tid):
 
 def block():
     time.sleep(ENOUGH * 3)
-    raise AssertionError("nobody interrupted it")
+    raise AssertionError("block() was not interrupted")
 
 
 def block_and(event):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Errors of a client library, client.c: a function in a child is interrupted while it blocks in the client's call, and
-ends by such an error."""
+raises such an error."""
 import socket
 import threading
 import time
@@ -38,19 +38,20 @@ class Causes(unittest.TestCase):
             until_blocked(tid)
 
     def ends_when_blocked(self, b, count=1):
-        """By a deadline, when its children are blocked: one that passes before they are added ends none."""
+        """Ends the branch by a deadline when its children are blocked, because a deadline before the add starts no
+        child."""
         self.until_blocked(count)
         b.set_deadline(time.monotonic())
 
     def once_blocked(self, function, *args):
-        """Called when the calling thread blocks."""
+        """Calls the function, on another thread, when the calling thread blocks."""
         tid = threading.get_native_id()
         thread = threading.Thread(target=lambda: (until_blocked(tid), function(*args)))
         self.addCleanup(thread.join)
         thread.start()
 
     def child(self, function, *args):
-        """Interrupts the child when it blocks. The error with which it has failed stays readable."""
+        """Interrupts a child when it blocks, and returns the child, whose error stays readable."""
         with branch(supervisor=True) as b:
             child = b.add(self.noted(function, *args))
             self.until_blocked()

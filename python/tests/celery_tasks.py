@@ -25,7 +25,7 @@ now = app.task(posts.now, name="now")
 
 @app.task
 def softly(path):
-    """Cleans up within its limit."""
+    """Blocks, and cleans up when the soft limit ends it."""
     try:
         posts.blocks(path)
     except SoftTimeLimitExceeded:
@@ -34,7 +34,7 @@ def softly(path):
 
 @app.task
 def interrupt(native_id):
-    """As `bough interrupt` does from a shell."""
+    """Interrupts a thread, as `bough interrupt` does from a shell."""
     (thread,) = [thread for thread in threading.enumerate() if thread.native_id == native_id]
     bough.interrupt(thread, "an operator has asked")
 

@@ -46,7 +46,7 @@ def drain(fd, count):
 
 @contextmanager
 def full_pipe():
-    """Yields the end that is written to, and what makes room."""
+    """Yields the write end, and a function that makes room."""
     with pipe() as (r, w):
         count = fill(w)
         yield w, lambda: drain(r, count)
@@ -60,7 +60,7 @@ def path():
 
 @contextmanager
 def fifo():
-    """Yields its path, and what writes to it."""
+    """Yields the FIFO's path, and a function that writes to it."""
     with path() as name:
         os.mkfifo(name)
 
@@ -76,7 +76,8 @@ def fifo():
 
 @contextmanager
 def locked_by_a_process(name):
-    """Another process holds a record lock, which belongs to a process. Yields a function that releases it."""
+    """Another process holds a record lock, because such a lock belongs to a process. Yields a function that releases
+    it."""
     r, w = os.pipe()
     done, ready = os.pipe()
     child = os.fork()
@@ -104,8 +105,8 @@ def flock_structure(kind):
 
 @contextmanager
 def leased():
-    """A file that another process has a lease on: opening it for writing waits for the lease. Yields its path, and what gives the
-    lease back."""
+    """A file on which another process has a lease, so that opening it for writing waits. Yields the path, and a
+    function that ends the lease."""
     with path() as name, pipe() as (r, w), pipe() as (done, ready):
         open(name, "wb").close()
         child = os.fork()
@@ -140,7 +141,7 @@ def leased():
 
 @contextmanager
 def instead_of(number, fd, name, mode):
-    """The descriptor with this number is `fd`, and sys.NAME a file of it."""
+    """Makes the descriptor with this number a copy of `fd`, and sys.NAME a file of it, while the block runs."""
     before, saved = os.dup(number), getattr(sys, name)
     os.dup2(fd, number)
     setattr(sys, name, open(number, mode, closefd=False))
@@ -160,7 +161,7 @@ def standard_input(fd):
 
 @contextmanager
 def terminal():
-    """Yields both ends: what a user has, and what a program has."""
+    """Yields both ends: the user's and the program's."""
     master, slave = pty.openpty()
     try:
         yield master, slave
@@ -171,7 +172,7 @@ def terminal():
 
 @contextmanager
 def console():
-    """Standard input and output are a terminal. Yields the user's end."""
+    """Makes standard input and output a terminal. Yields the user's end."""
     with terminal() as (master, slave), standard_input(slave):
         sys.stdout.flush()
         with instead_of(1, slave, "stdout", "w"):
@@ -180,7 +181,7 @@ def console():
 
 @contextmanager
 def stopped_terminal():
-    """Yields the program's end, whose output is stopped, and what lets it go on."""
+    """Yields the program's end, whose output is stopped, and a function that starts the output again."""
     with terminal() as (master, slave):
         tty.setraw(slave)
         termios.tcflow(slave, termios.TCOOFF)
@@ -200,7 +201,7 @@ def pair(kind=socket.SOCK_STREAM, timeout=None):
 
 @contextmanager
 def full_socket(kind=socket.SOCK_STREAM):
-    """Yields the end that is written to, and what makes room."""
+    """Yields the end that is full, and a function that makes room."""
     with pair(kind) as (a, b):
         if kind == socket.SOCK_STREAM:
             count = fill(a.fileno())
@@ -237,12 +238,13 @@ def full_server():
 
 @contextmanager
 def full_tcp_server():
-    """Yields its address, and what accepts all that have connected and one more."""
+    """Yields the server's address, and a function that accepts two connections: the one in the backlog, and one
+    more."""
     with socket.socket() as server, ExitStack() as stack:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
         stack.enter_context(socket.create_connection(server.getsockname()))
-        select.select([server], [], [])  # it is in the backlog, which is full now
+        select.select([server], [], [])  # the connection is in the backlog, which is full now
 
         def release():
             server.settimeout(LIMIT)  # the client tries again after 1 s, 3 s, 7 s and so on
@@ -257,7 +259,7 @@ def full_tcp_server():
 
 @contextmanager
 def running(function, *args, kind=threading.Thread):
-    """A thread that is joined at the end."""
+    """Runs the function in a thread, which is joined at the end."""
     thread = kind(target=function, args=args)
     thread.start()
     try:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client library as there are many: C that knows nothing of bough, blocks without the interpreter lock, and has an
- * exception class for everything that goes wrong. For causes.py. */
+/* A typical client library, for causes.py: C code that does not use bough, releases the GIL while it blocks, and raises
+ * one exception class for each error. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -24,7 +24,7 @@ static int wait_for(int fd)
     return poll(&entry, 1, -1);
 }
 
-/* ask(fd): until it can be read. */
+/* ask(fd): blocks until fd can be read. */
 static PyObject *ask(PyObject *module, PyObject *fd)
 {
     int number = (int)PyLong_AsLong(fd), result, error;
@@ -38,14 +38,14 @@ static PyObject *ask(PyObject *module, PyObject *fd)
     return result == 1 ? Py_NewRef(Py_True) : fail(strerror(error));
 }
 
-/* The same with the interpreter lock, as careless code has it. */
+/* The same, but holds the GIL, as careless code does. */
 static PyObject *ask_with_lock(PyObject *module, PyObject *fd)
 {
     (void)module;
     return wait_for((int)PyLong_AsLong(fd)) == 1 ? Py_NewRef(Py_True) : fail(strerror(errno));
 }
 
-/* As code does that works for long: it looks for signals now and then. Until it can be read. */
+/* Blocks until fd can be read, and checks for signals regularly, as long-running C code does. */
 static PyObject *ask_and_look(PyObject *module, PyObject *fd)
 {
     struct pollfd entry = {.fd = (int)PyLong_AsLong(fd), .events = POLLIN};
@@ -60,7 +60,7 @@ static PyObject *ask_and_look(PyObject *module, PyObject *fd)
     Py_RETURN_TRUE;
 }
 
-/* Whatever the wait said. */
+/* Ignores the result of the wait. */
 static PyObject *ask_and_ignore(PyObject *module, PyObject *fd)
 {
     int number = (int)PyLong_AsLong(fd);
@@ -77,7 +77,7 @@ static PyObject *refuse(PyObject *module, PyObject *unused)
     return fail("refused");
 }
 
-/* call(function): the library's error in the place of the function's. */
+/* call(function): replaces the function's error by the library's error. */
 static PyObject *call(PyObject *module, PyObject *function)
 {
     PyObject *result = PyObject_CallNoArgs(function);
@@ -108,7 +108,7 @@ static PyObject *call_and_report(PyObject *module, PyObject *function)
     return fail("the callback failed");
 }
 
-/* The function's error is dropped. */
+/* Drops the function's error. */
 static PyObject *call_and_ignore(PyObject *module, PyObject *function)
 {
     PyObject *result = PyObject_CallNoArgs(function);
@@ -119,9 +119,9 @@ static PyObject *call_and_ignore(PyObject *module, PyObject *function)
     Py_RETURN_NONE;
 }
 
-/* ---- a thread of its own ------------------------------------------------------------------------------------------ */
+/* ---- a thread of the library ------------------------------------------------------------------------------------- */
 
-/* As a library does that has a thread for long, and calls back now and then: a thread state for each call. */
+/* Calls back twice, with a thread state for each call, as a library does that has a long-lived thread. */
 static void *call_twice(void *callable)
 {
     for (int i = 0; i < 2; i++) {
@@ -135,7 +135,7 @@ static void *call_twice(void *callable)
     return NULL;
 }
 
-/* on_a_thread(callable): called twice, by one thread with two thread states, one after the other. */
+/* on_a_thread(callable): calls it twice in one thread, with two thread states, one after the other. */
 static PyObject *on_a_thread(PyObject *module, PyObject *callable)
 {
     pthread_t thread;
@@ -149,8 +149,8 @@ static PyObject *on_a_thread(PyObject *module, PyObject *callable)
     Py_RETURN_NONE;
 }
 
-/* beside_a_new_state(callable): called while there is one thread state more, which this thread has made, as for a new thread that
- * does not run yet. Returns whether an asynchronous exception was set for that one. */
+/* beside_a_new_state(callable): calls it while this thread has made a second thread state, as for a new thread that
+ * does not run yet. Returns whether an asynchronous exception was set for that state. */
 static PyObject *beside_a_new_state(PyObject *module, PyObject *callable)
 {
     (void)module;

@@ -20,7 +20,8 @@ class Row(NamedTuple):
         return self.call, self.what
 
     def is_here(self):
-        """Does this interpreter have the call? A newer interpreter than those listed is treated as the last of them."""
+        """Whether this interpreter has the call. An interpreter newer than all that are listed is treated as the last
+        of them."""
         return VERSIONS[min(sys.version_info.minor - 11, len(VERSIONS) - 1)] in self.versions
 
 
@@ -60,7 +61,7 @@ def limits(rows):
             continue
         call, what, why, source, *versions = line.split(" | ")
         if (call, what) not in rows or (call, what) in found:
-            raise ValueError(f"limits.txt: {call} | {what} is in calls.txt not once")
+            raise ValueError(f"limits.txt: {call} | {what} must be in calls.txt, and once here")
         versions = versions[0].split() if versions else VERSIONS
         ends = [tuple(map(int, version[1:].split("."))) for version in versions if version.startswith("<")]
         versions = tuple(version for version in versions if not version.startswith("<"))
@@ -69,6 +70,6 @@ def limits(rows):
 
 
 def slow():
-    """{pattern of "call | what it waits for": why its interrupt takes longer} of slow.txt."""
+    """slow.txt: {pattern of "call | what it waits for": why its interrupt takes longer}."""
     lines = (Path(__file__).parent / "slow.txt").read_text().splitlines()
     return dict(line.split(" ; ") for line in lines if line and not line.startswith("#"))

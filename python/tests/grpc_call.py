@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-grpc_call.py [serve]: starts a server, calls it by call() of docs/python.md, interrupts the call, and asks the server whether
-it is still at work. The argument is for the server's process.
+grpc_call.py [serve]: starts a server, calls it by call() of docs/python.md, interrupts the call, and checks that the
+server stops working on it. The argument is for the server's process.
 """
 import concurrent.futures
 import subprocess

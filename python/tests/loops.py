@@ -3,11 +3,11 @@
 loops.py LIBRARY WAY [SECONDS]: an event loop of LIBRARY runs, with a task that waits for an hour, and is interrupted in WAY:
 
     child       in a branch's child, by the branch's interrupt()
-    deadline    in the body of a branch, by its deadline: SECONDS after the last task's begin
+    deadline    in the body of a branch, by its deadline: SECONDS after the last task's start
     raise_exc   in a branch's child, by raise_exc(Posted)
-    running     as child, while the loop runs a task's code: it is to wait next, when the interrupt is due already
-    posted      as raise_exc, then
-    again       as child; the interrupt is cleared then, a loop runs again for a moment, and ends by itself
+    running     as `child`, but while the loop runs a task's code, so the interrupt is due before the loop's next wait
+    posted      as `raise_exc`, at the same moment as `running`
+    again       as `child`; then the interrupt is cleared, and a second loop runs for a moment and ends by itself
 
 Prints what happened, in order: "cleaned" for each task that was cancelled and could wait during its cleanup, and the outcome.
 """
@@ -29,7 +29,7 @@ def begins():
 
 
 def begun():
-    """Replaced in one way: called when the library is imported and the loop runs."""
+    """Called when the library is imported and the loop runs. Some ways replace it."""
 
 
 class Posted(Exception):
@@ -69,7 +69,7 @@ def run_uvloop(seconds):
 
 
 def run_busy_asyncio(seconds):
-    """A loop that always has something to do: it never blocks."""
+    """A loop that always has work, and so never blocks."""
     import asyncio
 
     async def main():
@@ -137,7 +137,7 @@ def run_trio(seconds):
 
 
 def run_trio_with_a_thread(seconds):
-    """trio waits for this call, although the task that waits for it is cancelled."""
+    """trio waits for this call even if the task that has made it is cancelled."""
     import trio
 
     async def main():
@@ -205,16 +205,16 @@ def run_twisted(seconds):
 
 
 def run_twisted_that_blocks(seconds):
-    """The reactor logs what is raised by the functions that it calls, and goes on."""
+    """The reactor logs the exceptions of the functions that it calls, and continues."""
     from twisted.internet import reactor
 
-    bough._bough.set_grace(HOUR)  # after which an interrupt that was lost would come again
+    bough._bough.set_grace(HOUR)  # a lost interrupt would come again only after that time
     reactor.callLater(0, time.sleep, seconds)
     run_twisted(seconds)
 
 
 def run_twisted_that_blocks_at_first(seconds):
-    """As above, before the reactor's main loop."""
+    """As run_twisted_that_blocks(), before the reactor's main loop."""
     from twisted.internet import reactor
 
     bough._bough.set_grace(HOUR)
@@ -298,7 +298,8 @@ def run_eventlet(seconds):
 
 
 def until_blocked(run):
-    """Waits until the loop waits at several checks, and between them, so not for the GIL; or until a busy loop has begun."""
+    """Waits until the loop sleeps at several checks and between them, so not for the GIL; or until a busy loop has
+    begun."""
     waiting.wait()
     looks, before = 0, None
     while looks < 4 and "busy" not in run.__name__:
@@ -338,7 +339,7 @@ def raise_exc(run):
 
 
 def run_until_requested():
-    """The first of a loop's tasks, that is: a posted exception is consumed when it is raised."""
+    """Runs in the loop's first task only, because a posted exception is consumed when it is raised."""
     global begun
     begun = lambda: None  # noqa: E731
     while not bough.interruption_requested():

@@ -14,7 +14,8 @@ FILES = {"resolv.conf": "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n",
 
 
 def enter():
-    """Moves the calling thread, and threads that it starts later, permanently. Returns whether that succeeded."""
+    """Moves the calling thread, and threads that it starts later, into the namespaces. Returns whether that
+    succeeded."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(NEWNS | NEWNET) != 0 or libc.mount(b"", b"/", b"", REC | PRIVATE, None) != 0:
         return False
@@ -30,7 +31,7 @@ def enter():
 
 
 class NameServer:
-    """Does not answer until the test lets it answer that there is no such name."""
+    """A server that answers, when the test allows it, that there is no such name."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

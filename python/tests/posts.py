@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Calls that block in other threads and processes, and report to the test: each connects to the test's socket, so the test learns by
-events that it has begun and that it has ended."""
+"""Calls that block in other threads and processes, and report to the test. Each connects to the test's socket, so the
+test gets an event when the call begins, and when it ends."""
 import os
 import select
 import socket
@@ -11,7 +11,7 @@ from tools import LIMIT
 
 
 class Posts:
-    """The test's end."""
+    """The test's side: accepts the connections of the calls."""
 
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -29,7 +29,7 @@ class Posts:
         self.folder.cleanup()
 
     def next(self):
-        """The next call that has begun."""
+        """Waits for the next call to begin."""
         connection, _ = self.listener.accept()
         return Post(connection)
 
@@ -38,7 +38,7 @@ class Posts:
 
 
 class Post:
-    """One call: `pid` and `thread` of where it runs."""
+    """One call, with the `pid` and the native id (`thread`) of its thread."""
 
     def __init__(self, connection):
         self.connection = connection
@@ -54,14 +54,14 @@ class Post:
         self.connection.close()
 
     def says(self):
-        """The next line that the call sends. "": it has ended."""
+        """The next line that the call sends; "" if the call has ended."""
         return self.file.readline().rstrip("\n")
 
     def answer(self, text):
         self.connection.sendall(f"{text}\n".encode())
 
     def ended(self):
-        """Waits for its end, and returns the lines that came before."""
+        """Waits for the call's end, and returns the lines that it has sent before."""
         lines = []
         while line := self.says():
             lines.append(line)
@@ -123,7 +123,7 @@ def cleans_up(path):
 
 
 def catches(path):
-    """Blocks; catches what ends that, and returns its name."""
+    """Blocks; catches the exception that ends the wait, and returns its name."""
     try:
         return blocks(path)
     except BaseException as error:

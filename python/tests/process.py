@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A separate Python process, with the package that is tested.
+"""A separate Python process, with the tested package.
 
 A signal is sent when the process's main thread is already in its call (`until_in()`): if it came after the interpreter's last
 check for signals before the call, CPython would handle it only when the call ends.
@@ -22,7 +22,7 @@ LIMIT = 30 * SCALE
 NUMBERS = {
     "futex": {"x86_64": ("202",), "aarch64": ("98",)},
     "accept4": {"x86_64": ("288",), "aarch64": ("242",)},
-    "pause": {"x86_64": ("34",), "aarch64": ("73",)},  # there it is ppoll()
+    "pause": {"x86_64": ("34",), "aarch64": ("73",)},  # ppoll() on aarch64
     "recvfrom": {"x86_64": ("45",), "aarch64": ("207",)},
     "poll": {"x86_64": ("7", "271"), "aarch64": ("73",)},  # ppoll(), also by a newer glibc
     "clock_nanosleep": {"x86_64": ("230",), "aarch64": ("115",)},
@@ -83,12 +83,12 @@ class Process:
         return found
 
     def until_in(self, call, main=False, threads=1):
-        """Waits until main, or so many threads, are in this call at two checks in a row."""
+        """Waits until main, or this number of threads, is in the call at two checks in a row."""
         numbers, seen = NUMBERS[call][platform.machine()], 0
         end = time.monotonic() + LIMIT
         while seen < 2:
             if time.monotonic() > end:
-                raise AssertionError(f"nobody is in {call}; {self.end()}")
+                raise AssertionError(f"no thread is in {call}; {self.end()}")
             there = sum(call in numbers for call in (self.calls(self.process.pid) if main else self.calls()))
             seen = seen + 1 if there >= threads else 0
             time.sleep(0.01)
@@ -123,7 +123,7 @@ class Process:
         self.process.send_signal(signo)
 
     def end(self, limit=None):
-        """Waits for it. Returns the status."""
+        """Waits for the process's end. Returns the status."""
         try:
             out, err = self.process.communicate(timeout=LIMIT if limit is None else limit)
         except subprocess.TimeoutExpired:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs of pytest with the plugin, each a process of its own."""
+"""Runs of pytest with the plugin, each in a separate process."""
 import os
 import re
 import subprocess
@@ -18,7 +18,7 @@ DEBIAN = "/usr/lib/python3/dist-packages"
 SCALE = float(os.environ.get("T_SCALE", 1))
 SHORT, ENOUGH = 0.1 * SCALE, 200 * SCALE  # limits: one that is exceeded, one that is not
 GRACE = 0.5 * SCALE
-FACTORS = 1, 4, 16  # of SHORT and GRACE, one after the other: on a busy machine a test may not have begun by then
+FACTORS = 1, 4, 16  # of SHORT and GRACE, tried in turn: a busy machine may need a longer limit
 MODULES = "pytest", "xdist", "pytest_timeout", "pytest_asyncio"
 BEGIN = "import ctypes, datetime, os, queue, re, socket, subprocess, sys, threading, time, unittest\nimport bough, pytest\n"
 BEGIN += "SHORT, ENOUGH = map(float, os.environ['LIMITS'].split())\n"
@@ -33,7 +33,7 @@ def environment(*places):
 
 @cache
 def there(*places):
-    """Which of the modules can be imported with these folders."""
+    """The modules that can be imported with these folders."""
     program = f"for name in {MODULES!r}:\n try: print(__import__(name).__name__)\n except Exception: pass"
     run = subprocess.run([sys.executable, "-c", program], env=environment(*places), capture_output=True, text=True)
     return run.stdout.split()
@@ -41,7 +41,7 @@ def there(*places):
 
 @cache
 def where():
-    """The folders to import pytest from: Debian's pytest and its plugins are Python code alone."""
+    """The folders to import pytest from. Debian's folder will do, as pytest and its plugins are plain Python code."""
     return () if "pytest" in there() else (DEBIAN,)
 
 
@@ -86,14 +86,14 @@ class Run:
         return self
 
     def outcome(self, test):
-        """(what became of it, the message, the text of the failure)"""
+        """(outcome, message, text of the failure)"""
         for kind in self.cases[test]:
             if kind.tag in ("failure", "error", "skipped"):
                 return kind.tag, kind.get("message"), kind.text
         return "passed", "", ""
 
     def last_line(self, test):
-        """Of the traceback, as pytest shows it."""
+        """The last line of the traceback, as pytest shows it."""
         return (re.findall(r"^>(.*)", self.outcome(test)[2], re.M) or [""])[-1].strip()
 
     def __str__(self):

@@ -23,13 +23,13 @@ from pathlib import Path
 LIMIT = 60
 SCALE = float(os.environ.get("T_SCALE", 1))
 SETTLE = 2.0  # seconds in which leftovers may end by themselves: a joined thread stays in /proc for a moment
-# Kept for later use: the library's threads and files; libffi's file, from which it maps its trampolines on some
-# systems.
-OURS = ("bough*", "*/libffi.so*")
+# These stay open for later use: the library's threads and files; libffi's file, from which it maps its trampolines on
+# some systems.
+KEPT = ("bough*", "*/libffi.so*")
 
 
 def setting(test, name, default):
-    """The method's, else the class's, else the module's."""
+    """The setting of the test's method, else of its class, else of its module."""
     method = getattr(test, getattr(test, "_testMethodName", ""), None)
     for place in (method, test, sys.modules.get(type(test).__module__)):
         if hasattr(place, name):
@@ -41,7 +41,7 @@ def setting(test, name, default):
 
 
 def targets():
-    """The target of each open descriptor, by number. The descriptor that lists them is closed by then."""
+    """The target of each open descriptor, by number, except the descriptor of this listing."""
     found = {}
     for fd in os.listdir("/proc/self/fd"):
         try:
@@ -79,7 +79,8 @@ def blocked_signals():
 
 
 def stop_helpers():
-    """Those processes of multiprocessing that stay until the interpreter ends: from 3.14 on most of its objects start one."""
+    """Ends multiprocessing's helper processes, which would stay until the interpreter ends. In 3.14 most objects start
+    one."""
     for name in "forkserver", "resource_tracker":
         module = sys.modules.get(f"multiprocessing.{name}")
         if module:
@@ -120,7 +121,7 @@ class State:
 
 
 def title(test):
-    if not isinstance(test, unittest.TestCase):  # setUpClass and the like
+    if not isinstance(test, unittest.TestCase):  # the failure of setUpClass() or setUpModule()
         return str(test)
     names = test.id().split(".")[-2:]
     return ".".join(names) + (f": {test.shortDescription()}" if test.shortDescription() else "")
@@ -147,8 +148,8 @@ class Tap(unittest.TestResult):
     def stopTest(self, test):
         if not self.running:
             return
-        faulthandler.cancel_dump_traceback_later()  # first, because it is a thread itself
-        leaks = self.state.leaks((*OURS, *setting(test, "stays", ())))
+        faulthandler.cancel_dump_traceback_later()  # first, because it has a thread
+        leaks = self.state.leaks((*KEPT, *setting(test, "stays", ())))
         self.say(title(test), self.faults + leaks, self.reason)
         self.running = False
         super().stopTest(test)
@@ -178,7 +179,7 @@ class Tap(unittest.TestResult):
     def addSkip(self, test, reason):
         if self.running:
             self.reason = reason
-        else:  # 3.12.1 does not start what is skipped
+        else:  # 3.12.1 does not call startTest() for a skipped test
             self.say(title(test), [], reason)
 
     def addExpectedFailure(self, test, error):
@@ -189,7 +190,7 @@ class Tap(unittest.TestResult):
 
 
 def load(path, names):
-    """Loads the module under its file's name, so that it finds its helpers in the same folder."""
+    """Loads the module by its file's name. Its folder is on the path, so that it can import the helpers."""
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Filters of system calls. A supervisor: its listener blocks in ioctl() until a thread makes the call that is reported to it."""
+"""Filters of system calls. A supervisor's listener blocks in ioctl() until a thread makes the call that is reported to
+it."""
 import ctypes
 import errno
 import os
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 REPORT = 80  # bytes, struct seccomp_notif
 RECEIVE = 0xC0002100 | REPORT << 16  # SECCOMP_IOCTL_NOTIF_RECV
 SECCOMP = {"x86_64": 317, "aarch64": 277}.get(platform.machine())
-REPORTED = 1 << 20  # the number of no system call
+REPORTED = 1 << 20  # a number that no system call has
 NO_NEW_PRIVS, SET_MODE_FILTER, NEW_LISTENER = 38, 1, 8
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -22,7 +23,7 @@ class _Filter(ctypes.Structure):
 
 
 def _install(code, flags):
-    """Installs a filter that sees the call's number, and allows what is left."""
+    """Installs a filter: `code` decides by the call's number, and other calls are allowed."""
     code = [(0x20, 0, 0, 0), *code, (0x06, 0, 0, 0x7FFF0000)]
     lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
     filter = _Filter(len(code), ctypes.addressof(lines))
@@ -32,12 +33,12 @@ def _install(code, flags):
 
 
 def _listener():
-    """Installs the filter in the calling thread, permanently."""
+    """Installs the filter permanently in the calling thread. Returns the listener's descriptor, or -1."""
     return -1 if SECCOMP is None else _install([(0x15, 0, 1, REPORTED), (0x06, 0, 0, 0x7FC00000)], NEW_LISTENER)
 
 
 def forbid_mprotect():
-    """Makes pages that are not writable stay so in this process, permanently, as some security modules do."""
+    """Makes mprotect() fail permanently in this process, as some security modules do, so that pages stay read-only."""
     number = {"x86_64": 10, "aarch64": 226}[platform.machine()]
     if _install([(0x15, 0, 1, number), (0x06, 0, 0, 0x00050000 | errno.EACCES)], 0) != 0:
         raise OSError(ctypes.get_errno(), "seccomp")

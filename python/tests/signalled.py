@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that get signals, or whose main ends: what they print and the status that a shell sees."""
+"""Programs that get signals, or whose main ends, with their output and the status that a shell sees."""
 import os
 import textwrap
 import time
@@ -42,7 +42,8 @@ def program(main, before=""):
 
 
 def until_it_computes(pid):
-    """Waits until its main thread has used a third of a second, so that it has reached the long computation."""
+    """Waits until the process's main thread has used a third of a second, so that it has reached the long
+    computation."""
     used, first = 0, None
     while first is None or used - first < os.sysconf("SC_CLK_TCK") // 3:
         used = int(Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[11])
@@ -52,7 +53,7 @@ def until_it_computes(pid):
 
 class Case(unittest.TestCase):
     def ends(self, main, signo=None, *, at="clock_nanosleep", status, says=(), before="", **keywords):
-        """Sends the signal when main is in this call; None: in no call."""
+        """Runs the program, sends the signal when main is in the call `at` (None: in any place), and checks the end."""
         with Process(*program(main, before), **keywords) as process:
             if signo:
                 process.until("ready")

@@ -30,7 +30,7 @@ def drive(coroutine):
     except StopIteration: pass
 """
 
-# {more}: a condition; items(): an iterable of zeros. Both without an end in endless programs.
+# {more} is a condition, items() an iterable of zeros. In endless programs neither has an end.
 LOOPS = (
     "while {more}: pass",
     "while {more}: n = n",
@@ -74,8 +74,8 @@ SIMPLE = ("n = 0", "call()", "n = len('x'); n = 0", "[n for n in (0, 0)]")
 
 
 class Program:
-    """source: its text. Numbers of its statements: `managed` and `cleaned` are entered and left, `caught_by` catch
-    and raise again."""
+    """`source` is the program's text. `managed` and `cleaned` are the numbers of statements that are entered and left,
+    `caught_by` of those that catch and raise again."""
 
     def __init__(self, seed, endless):
         self.seed, self.endless = seed, endless
@@ -85,7 +85,7 @@ class Program:
         body = ["n = m = 0", *self.chain(self.random.randint(1, 6), False)]
         self.source = "def program():\n" + "".join(f"    {line}\n" for line in body)
 
-    # ---- the text
+    # ---- making the text
 
     def next_number(self):
         self.number += 1
@@ -184,15 +184,15 @@ class Program:
         body = self.inner(depth, True)
         return [f"async def {name}():", "    n = m = 0", *body, f"drive({name}())"]
 
-    # ---- a run
+    # ---- running it
 
     def run(self):
-        """A Run, to be called once."""
+        """A Run of the program, for one call."""
         return Run(self)
 
     def bodies(self):
-        """(number, lines of the try's body) of each statement that catches: by the text alone. A `break` or `return` at its
-        end has left it."""
+        """(number, lines of the try's body) of each statement that catches. A line with a `break` or `return` is not
+        counted, because the exception may come after that has left the body."""
         tree = ast.parse(self.source)
         leaves = {node.lineno for node in ast.walk(tree) if isinstance(node, (ast.Break, ast.Continue, ast.Return))}
         for node in ast.walk(tree):
@@ -250,7 +250,7 @@ class Run:
         return AsyncManager
 
     def broken(self, lines=()):
-        """The statements that an exception has skipped, as text; '' if none. `lines`: of the program, where the exception was raised."""
+        """The statements that an exception has skipped, as text; '' if none. The exception was raised at `lines`."""
         entered, left = collections.Counter(self.entered), collections.Counter(self.left)
         wrong = [f"{number} was not left" for number in entered if entered[number] > left[number]]
         wrong += [f"lock {number} is held" for number, lock in self.locks.items() if lock.locked()]
@@ -261,7 +261,8 @@ class Run:
 
 
 class Pause:
-    """Does not suspend: a coroutine that is dropped while it is suspended can't leave its blocks."""
+    """An awaitable that does not suspend, because a coroutine that is dropped while it is suspended can't leave its
+    blocks."""
 
     def __await__(self):
         return iter(())

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The tables of docs/blocking.md. `make blocking` does all of this (tools/blocking.sh).
+"""Makes the tables of docs/blocking.md. `make blocking` runs all of this (tools/blocking.sh).
 
     table.py measure COUNT FILE               interrupts each call COUNT times in each of three ways, writes the figures
     table.py more COUNT FILE [FAMILY...]      the same for calls of which the file has no figures; or for all of some families
                                               (test_blocking_FAMILY.py)
-    table.py write FILE...                    makes the tables of the figures of several interpreters, into docs/blocking.md
+    table.py write FILE...                    writes tables from the figures of several interpreters into
+    docs/blocking.md
 
-Each row is measured in a separate process, forked from one that has imported the tests. The package is found as by the tests:
-PYTHONPATH names the build folder and its folder of tests.
+Each row is measured in a separate process, forked from one that has imported the tests. As in the tests,
+PYTHONPATH names the package's build folder and its folder of tests.
 """
 import contextlib
 import hashlib
@@ -29,7 +30,7 @@ DOCUMENT = TESTS.parents[1] / "docs/blocking.md"
 sys.path.insert(0, str(TESTS))
 import enumeration  # noqa: E402
 
-LIMIT, DAY = 300, 86400  # seconds for a row, and for a module
+LIMIT, DAY = 300, 86400  # time limits in seconds, for a row and for a module
 SLOW = 200  # microseconds; a median above that has a reason in slow.txt
 NAMES = {
     "x86_64": "0 read,1 write,7 poll,16 ioctl,19 readv,20 writev,23 select,34 pause,35 nanosleep,40 sendfile,42 connect,43 accept,"
@@ -59,7 +60,8 @@ def system_call(tid):
 
 
 def series(blocking, make, way, count, found):
-    """Interrupts the call `count` times while it is blocked; then it is released, and has to return the usual result."""
+    """Interrupts the call `count` times while it is blocked; then releases it, and checks that it returns the usual
+    result."""
     done = 0
     while done < count:
         with blocking.opened(make) as case, blocking.Worker(case, way) as worker:
@@ -87,7 +89,7 @@ def measured(blocking, make, count):
 
 
 def in_a_process(function, limit=LIMIT):
-    """What it returns, as JSON has it; an error if that takes longer than `limit` seconds."""
+    """Runs the function in a process. Returns its result, by way of JSON; an error after `limit` seconds."""
     r, w = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -114,7 +116,7 @@ def in_a_process(function, limit=LIMIT):
 
 
 def ended(pid, late):
-    """The exit code. A process that still runs is killed, with its child processes."""
+    """The process's exit code. If it still runs it is killed, with its child processes."""
     status = None if late else os.waitpid(pid, 0)[1]
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
@@ -123,7 +125,7 @@ def ended(pid, late):
 
 
 def machine():
-    """The processor, the number of processors, and the load average just before."""
+    """The processor, the number of processors, and the load average before the measurement."""
     model = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.M)
     name = model.group(1) if model else platform.machine()
     return f"{name}, {os.cpu_count()} of them; load average {os.getloadavg()[0]:.1f}"
@@ -151,7 +153,8 @@ def more(count, file, *families):
 
 
 def measured_modules(run, file, names, done):
-    """Measures each module in a separate process, which leaves nothing behind: names, for instance, live in a separate network."""
+    """Measures each module in a separate process, because a module may change it: test_blocking_names enters
+    namespaces."""
     where, urgent = machine(), become_urgent()
     limits = enumeration.limits(enumeration.read())
     for name in names:
@@ -247,7 +250,8 @@ UNKNOWN = "not known: little above 200 us, so it may be the machine's load, whic
 
 
 def slow(rows):
-    """The rows whose median is above 200 us with an interpreter, by the reason that slow.txt gives. Up to twice that needs none."""
+    """The rows whose median is above 200 us with an interpreter, by their reason in slow.txt. Up to 400 us need no
+    reason."""
     reasons, found = enumeration.slow(), {}
     for (call, what), cells in rows.items():
         if max(map(median, cells[2:])) > SLOW:
@@ -295,7 +299,7 @@ def digest(text):
 
 
 def follow(text, counts):
-    """The document with the parts that are made from its table and the lists."""
+    """The document, with the parts that are generated from its table and the lists."""
     head, _, *lines = part(text, "table")
     rows = cells_of(lines)
     text = with_part(text, "summary", summary(head, rows, counts))

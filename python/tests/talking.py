@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Servers that answer only when the test lets them, for the clients of the standard library."""
+"""Servers that answer only when the test allows it, for the clients of the standard library."""
 import contextlib
 import socket
 import threading
@@ -41,8 +41,8 @@ def serving(handle):
 
 
 def talk(*script):
-    """The first reply comes unasked, each other one after a line. "..." before it: not before the server is told; "body:": after the
-    lines up to one with a dot. {tag} is the first word of the line."""
+    """A server that sends the first reply at once, and each other one after a line. A reply with "..." waits for the
+    event, one with "body:" for the lines up to a line with a dot. {tag} is the first word of the line."""
 
     def handle(client, said):
         with client.makefile("rwb", 0) as file:
@@ -64,7 +64,7 @@ def talk(*script):
 
 
 def answer(at_once, later):
-    """To an HTTP request."""
+    """Answers an HTTP request: one part at once, the other when the event is set."""
 
     def handle(client, said):
         head = b""

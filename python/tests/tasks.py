@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tasks of event loops do in tests: calls in other threads."""
+"""Calls in other threads that tasks of event loops make, and checks of them."""
 import asyncio
 import queue
 import threading
@@ -12,7 +12,7 @@ ITEMS = 300
 
 
 def complete_when_interrupted(began):
-    """A call that has a result all the same."""
+    """A call that returns a result although it is interrupted."""
     with bough.critical_section(1000):
         began.open()
         while bough.reason() is None:
@@ -57,8 +57,9 @@ def timeout_that_lost(test, run, in_thread):
 
 
 def nothing_is_lost(test, run, take):
-    """Each item is in a result or still in the queue. run(main) runs a coroutine function; take(get, seconds) is one: it calls get()
-    in another thread for so long, and returns a list of what it got, or an empty one."""
+    """Each item is in a result or still in the queue. run(main) runs a coroutine function. take(get, seconds) is a
+    coroutine function that calls get() in another thread with that timeout, and returns a list with its item, or an
+    empty one."""
     items, got = queue.SimpleQueue(), []
 
     async def main():

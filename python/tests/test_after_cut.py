@@ -17,7 +17,7 @@ from bough import _bough
 
 
 def participant(function):
-    """Runs `function` in a thread that has opted in. Returns the blocked thread."""
+    """Runs `function` in a thread that has opted in. Returns the thread when it is blocked."""
     thread = bough.Thread(target=function, daemon=True)
     thread.enable_io_interrupt = True
     thread.start()
@@ -105,8 +105,8 @@ class Once(unittest.TestCase):
         self.assertEqual(seen, ["enough"])
 
     def leave_with(self, *command, patience=0.25, **options):
-        """Interrupts a `with Popen(...)` block, whose end waits for `patience` seconds instead of 0.25. Returns the process, and the
-        results of the checks for its end."""
+        """Interrupts a `with Popen(...)` block, whose end waits for `patience` seconds instead of 0.25. Returns the
+        process, and the results of the checks for its end."""
         process, looks = subprocess.Popen(command, **options), []
         process._sigint_wait_secs = patience
         original = process._try_wait
@@ -131,7 +131,7 @@ class Once(unittest.TestCase):
         process, looks = self.leave_with("sleep", "3600")
         try:
             self.assertEqual((process.returncode, process._sigint_wait_secs), (None, 0))
-            self.assertIn([pid for pid, _ in looks], ([0], []))  # CPython 3.15 waits by an event itself, and need not look
+            self.assertIn([pid for pid, _ in looks], ([0], []))  # CPython 3.15 waits for an event instead
         finally:
             process.kill()
             process.wait()
@@ -219,7 +219,7 @@ class Once(unittest.TestCase):
 
 
 class Swallowed(unittest.TestCase):
-    """An error that C code has swallowed."""
+    """Errors after C code has swallowed an interrupt's error."""
 
     setUpClass = classmethod(lambda cls: blocking.begin())
 

@@ -84,7 +84,7 @@ class First(unittest.TestCase):
                 self.assertEqual(self.outcome("bough.raise_exc(thread, Posted)", cls), ["the thread has ended", "then raised"])
 
     def test_of_a_thread_that_has_not_used_it(self):
-        """the same, for one that bough knows from the poster alone"""
+        """the same, for a thread that has not used bough"""
         outcome = self.outcome("bough.raise_exc(thread.ident, Posted)", "threading.Thread", "pass")
         self.assertEqual(outcome, ["the thread has ended", "then raised"])
 

@@ -3,7 +3,7 @@
 and the library keeps no lock. Each test posts it at the first line of a call that blocks, in another run at the second,
 and so on.
 
-The grace period is an hour: an interrupt that was lost would not come again.
+The grace period is an hour, so that an interrupt that was lost does not come again.
 """
 import concurrent.futures
 import contextlib
@@ -79,7 +79,7 @@ def posted_at(number, call):
 
 
 def is_free(lock):
-    """By a thread that does not have it."""
+    """Whether this thread, which does not hold the lock, can take it."""
     free = lock.acquire(timeout=LIMIT)
     if free:
         lock.release()
@@ -90,7 +90,8 @@ class Between(unittest.TestCase):
     stays = ("anon_inode:*event*",)
 
     def everywhere(self, make):
-        """make() is a context of the call, and of the locks that it uses."""
+        """Posts at each line, until one comes after the wait. make() is a context of the call and of the locks that it
+        uses."""
         for number in range(1, MOST):
             with self.subTest(line=number), contextlib.contextmanager(make)() as (call, *locks):
                 outcome, so_far = posted_at(number, call)

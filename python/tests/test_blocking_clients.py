@@ -28,7 +28,7 @@ with warnings.catch_warnings():
         import nntplib
         import telnetlib
     except ImportError:
-        nntplib = telnetlib = None  # they left in 3.13
+        nntplib = telnetlib = None  # removed in 3.13
 
 cases = blocking.Cases(__name__)
 HOST = "127.0.0.1"
@@ -136,7 +136,7 @@ client("urllib.robotparser.RobotFileParser.read()", SILENT, read_robots)
 
 def call_remote(port):
     with xmlrpc.client.ServerProxy(url(port)) as proxy:
-        with suppress(Exception):  # that is no answer
+        with suppress(Exception):  # the data is no valid answer
             proxy.function()
 
 
@@ -168,7 +168,7 @@ client("ftplib.FTP_TLS.auth()", talking.talk("220 hi", "...502 no"), ftp_tls)
 
 
 def transferring(call, handle, function, result):
-    """What waits on the connection for the data."""
+    """A case for a call that waits for data on the data connection."""
 
     @cases.case(call, "a silent server")
     def _():
@@ -278,7 +278,7 @@ def fetch(connection):
 client("imaplib.IMAP4()", talking.talk("...* OK hi", CAPABLE), lambda port: imap(port, lambda c: None))
 client(
     "imaplib.IMAP4.login()",
-    talking.talk("* OK hi", CAPABLE, "...{tag} OK in", CAPABLE),  # newer ones ask again what the server can do
+    talking.talk("* OK hi", CAPABLE, "...{tag} OK in", CAPABLE),  # newer versions ask again for the capabilities
     lambda port: imap(port, lambda c: c.login("a", "b")[0]),
     "OK",
 )
@@ -299,7 +299,7 @@ def _():
             if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 write(b"\n")
             os.wait()
-        subprocess._cleanup()  # which keeps processes that were not waited for, with their pipes
+        subprocess._cleanup()  # frees processes that were not waited for, with their pipes
 
 
 def pop(port, function):

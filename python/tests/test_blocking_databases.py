@@ -18,7 +18,7 @@ UPDATE = "update t set x = x + 1"
 
 @contextmanager
 def database():
-    bough.opt_in()  # a connection that was opened before would wait by SQLite's function
+    bough.opt_in()  # a connection that was opened before the opt-in would wait in SQLite's function
     with path() as name, closing(sqlite3.connect(name, isolation_level=None)) as connection:
         connection.execute("create table t(x)")
         connection.execute("insert into t values (1)")
@@ -56,7 +56,7 @@ waiting(
 
 @contextmanager
 def reader_in_the_way():
-    """Yields a connection whose commit waits for a reader, and what ends that."""
+    """Yields a connection whose commit waits for a reader, and a function that ends the reader."""
     with database() as (name, reader), closing(sqlite3.connect(name, timeout=3600, check_same_thread=False)) as writer:
         rows = reader.execute("select x from t")
         rows.fetchone()
@@ -68,14 +68,14 @@ def reader_in_the_way():
 
 @case("sqlite3.Connection.commit()", "another's lock")
 def _():
-    """the transaction is still open after it, and can be committed"""
+    """the transaction stays open after the interrupt, and can be committed"""
     with reader_in_the_way() as (writer, release):
         yield Call(writer.commit, release)
 
 
 @case("sqlite3.Connection.__exit__()", "another's lock")
 def _():
-    """leaving the block by the interrupt, it rolls back what it could not commit"""
+    """if an interrupt ends the commit, the block's end rolls the transaction back"""
     with reader_in_the_way() as (writer, release):
 
         def call():
@@ -104,7 +104,7 @@ def _():
 
 @case("sqlite3.Cursor.fetchone()", "a user function that blocks")
 def _():
-    """of the second row"""
+    """the function blocks for the second row"""
     with blocking_function() as (connection, release):
         rows = "select 1 union all select wait()"
 
@@ -163,7 +163,7 @@ def _():
 
 @case("dbm.sqlite3.open()", "another's lock")
 def _():
-    """for 5 s at most, the timeout of its connection; SQLite ignores that its first statement has failed"""
+    """waits for 5 s at most, the timeout of its connection; SQLite ignores the failure of its first statement"""
     module = importlib.import_module("dbm.sqlite3")
     with database() as (name, owner):
         owner.execute("begin exclusive")

@@ -215,7 +215,8 @@ def _():
 
 
 def lingering(stack):
-    """A connected socket whose close waits for the other end, and what the other end does to end that."""
+    """Yields a connected socket whose close waits for the other end, and a function by which the other end ends the
+    wait."""
     server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     a = stack.enter_context(socket.create_connection(server.getsockname()))
     b = stack.enter_context(server.accept()[0])

@@ -51,7 +51,7 @@ waiting(
 
 @contextmanager
 def thread_pool():
-    """A pool, what its function waits for, and what lets it go on."""
+    """Yields a pool, the event that its function waits for, and a function that lets it continue."""
     event = threading.Event()
     pool = concurrent.futures.ThreadPoolExecutor(1)
     try:
@@ -96,7 +96,7 @@ def _():
 
 @contextmanager
 def process_pool():
-    """The same with a process: what its function reads."""
+    """Yields a pool of processes, and the descriptor that its function reads."""
     r, w = os.pipe()
     pool = concurrent.futures.ProcessPoolExecutor(1, mp_context=fork)
     try:
@@ -174,7 +174,7 @@ def _():
 
 @case("asyncio.run()", "asyncio.to_thread()")
 def _():
-    """the thread is interrupted, too"""
+    """the interrupt ends the call in the other thread as well"""
     with pair() as (a, b):
 
         async def main():

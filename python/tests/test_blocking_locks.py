@@ -17,7 +17,7 @@ case = cases.case
 
 @contextmanager
 def held(lock):
-    """This thread, not the worker, holds the lock, and releases it at the end, if that was not done before."""
+    """This thread, not the worker, holds the lock, and releases it at the end, unless the test has released it."""
     lock.acquire()
     given = []
 
@@ -124,7 +124,8 @@ def _():
 
 
 class GivesNotification:
-    """The lock of a condition: wait() is notified while it releases the lock, and cannot take the lock back."""
+    """A condition's lock that is not released when wait() gives it up. wait() is notified then, and can't take it
+    back."""
 
     def __init__(self):
         lock = threading.Lock()
@@ -138,7 +139,7 @@ class GivesNotification:
 
 @case("threading.Condition.wait()", "its lock, after the notification")
 def _():
-    """returns with its lock, which is released afterwards"""
+    """wait() returns with its lock, which the caller releases"""
     lock = GivesNotification()
 
     def call():
@@ -215,7 +216,7 @@ def _():
 
 @case("threading.Thread.join()", "a thread that began before the opt-in")
 def _():
-    """that began before anything was opted in"""
+    """the thread began before the opt-in"""
     bough.opt_out()
     with waiting_thread(threading.Thread) as (thread, release):
         bough.opt_in()

@@ -20,7 +20,7 @@ case = cases.case
 
 
 def setUpModule():
-    """With this start method a pool of threads starts the process, which stays."""
+    """Starts the resource tracker before the tests, because it stays. From 3.14 on a pool of threads starts it."""
     if sys.version_info >= (3, 14):
         multiprocessing.resource_tracker.ensure_running()
 
@@ -178,7 +178,7 @@ def _():
 
 @case("multiprocessing.connection.Listener.accept()", "a silent peer")
 def _():
-    """the answer to its challenge"""
+    """waits for the answer to its challenge"""
     with path() as name, multiprocessing.connection.Listener(name, authkey=b"key") as listener:
         with multiprocessing.connection.Client(name) as client:
 
@@ -199,7 +199,7 @@ def _():
 
 @case("multiprocessing.connection.Client()", "a silent peer")
 def _():
-    """the answer to its key"""
+    """waits for the answer to its key"""
     with path() as name, multiprocessing.connection.Listener(name) as listener:
 
         def call():
@@ -329,7 +329,7 @@ def wait_for_line(fd):
 
 @contextmanager
 def pool_of(kind):
-    """A pool, and what its function reads."""
+    """Yields a pool, and the descriptor that its function reads."""
     r, w = os.pipe()
     with kind(1) as pool:
         try:

@@ -36,7 +36,7 @@ class Child:
 
 @contextmanager
 def forked():
-    """(pid, what ends it with 7). It is reaped by the call."""
+    """Yields the pid, and a function that makes the process exit with 7. The call reaps the process."""
     r, w = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -158,7 +158,7 @@ def _():
 
 @contextmanager
 def shell_command(command):
-    """The same for a shell that subprocess does not start: what it waits for has a name."""
+    """The same for a shell that subprocess does not start: it reads a FIFO, by its name."""
     with fifo() as (name, write):
         yield f"read line < {name}; {command}", lambda: write(b"\n")
 
@@ -176,7 +176,7 @@ def _():
 
 
 def reap(release):
-    """A process that is still there, as the interrupt came."""
+    """Ends and reaps a process that outlives the interrupted call."""
     with suppress(ChildProcessError):
         if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             release()
@@ -307,12 +307,13 @@ stays = ("anon_inode:*event*",)
 
 
 class With(unittest.TestCase):
-    """An interrupt that leaves `with subprocess.Popen(...)`: as after a Ctrl-C, the block does not wait for the process's end."""
+    """An interrupt ends a `with subprocess.Popen(...)` block. As after a Ctrl-C, the block does not wait for the
+    process."""
 
     limit = 120
 
     def leave(self, work, post, reaped=False):
-        """Returns (seconds from the post to the end, whether the process lives, what came out of the block)."""
+        """Returns (seconds from the post to the end, whether the process lives, the exception that left the block)."""
         began, seen = threading.Event(), []
 
         def child():
@@ -345,7 +346,7 @@ class With(unittest.TestCase):
         took, lives, error = self.leave(work, post)
         self.assertIsInstance(error, kind)
         self.assertTrue(lives)
-        self.assertGreater(took, 0.2)  # which the process has, as for a Ctrl-C
+        self.assertGreater(took, 0.2)  # the time that the process has to end, as after a Ctrl-C
 
     def test_reading(self):
         self.left_by(lambda process: process.stdout.read(), lambda child: child.interrupt())
@@ -395,7 +396,7 @@ class With(unittest.TestCase):
 
 
 def until_forked():
-    """The test's process has a child process, which runs a program already."""
+    """Waits until the test's process has a child process that has executed its program."""
     end = time.monotonic() + blocking.ENOUGH
     while "sleep" not in [name_of(pid) for pid in children()]:
         if time.monotonic() > end:

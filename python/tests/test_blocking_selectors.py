@@ -18,7 +18,7 @@ with warnings.catch_warnings():
     try:
         import asyncore
     except ImportError:
-        asyncore = None  # it left in 3.12
+        asyncore = None  # removed in 3.12
 
 cases = blocking.Cases(__name__)
 case = cases.case
@@ -92,7 +92,7 @@ def _():
 
 @contextmanager
 def blocked(signo):
-    """In this thread, and so in the worker that it starts."""
+    """Blocks the signals in this thread, and so in the worker that it starts."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signo})
     try:
         yield

@@ -22,7 +22,7 @@ with warnings.catch_warnings():
         import asyncore
         import smtpd
     except ImportError:
-        asyncore = smtpd = None  # they left in 3.12
+        asyncore = smtpd = None  # removed in 3.12
 
 cases = blocking.Cases(__name__)
 case = cases.case

@@ -29,7 +29,7 @@ from channels import fill, full_pipe, pipe, running, standard_input
 
 cases = blocking.Cases(__name__)
 case = cases.case
-# does not compress, and is larger than any buffer
+# random data, which cannot be compressed, and larger than any buffer
 NOISE = random.Random(0).randbytes(8 * io.DEFAULT_BUFFER_SIZE + 100_000)
 
 
@@ -37,7 +37,7 @@ NOISE = random.Random(0).randbytes(8 * io.DEFAULT_BUFFER_SIZE + 100_000)
 
 
 def reading(call, function, data, result, *, ends=False, mode="rb", what="an empty pipe", **settings):
-    """A case for function(file), which waits for `data`, or also for its end."""
+    """A case for function(file), which waits for `data`, or for the end of the file as well."""
 
     @case(call, what)
     def _():
@@ -80,7 +80,7 @@ reading("lzma.LZMAFile.read()", lambda f: lzma.LZMAFile(f).read(5), lzma.compres
 
 @case("io.BufferedReader.read()", "another thread's read")
 def _():
-    """the lock of the buffer"""
+    """waits for the buffer's lock"""
     with pipe() as (r, w), open(r, "rb", closefd=False) as file, running(file.read, 5) as other:
         blocking.until_blocked(other)
         yield Call(lambda: file.read(5), lambda: os.write(w, b"helloworld"), again=False, state="usable")
@@ -157,7 +157,7 @@ def _():
 
 @contextmanager
 def writer(mode="wb", **settings):
-    """A file on a pipe that is full, and what makes room."""
+    """Yields a file on a full pipe, and a function that makes room."""
     with full_pipe() as (w, release):
         file = open(w, mode, closefd=False, **settings)
         try:
@@ -256,7 +256,7 @@ def tar_of(*sizes):
 
 @contextmanager
 def stream_of(data, first):
-    """A file whose first bytes are there, and what brings the rest."""
+    """Yields a file whose first bytes can be read, and a function that writes the rest."""
     r, w = os.pipe()
     with open(r, "rb", 0) as reader, open(w, "wb", 0) as sender:
         sender.write(data[:first])

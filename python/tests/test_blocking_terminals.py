@@ -143,7 +143,7 @@ def masters():
     """The descriptors of a terminal's end that a user has."""
     found = set()
     for fd in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # the one that lists them
+        with suppress(FileNotFoundError):  # the descriptor of the listing
             if os.readlink(f"/proc/self/fd/{fd}").endswith("/ptmx"):
                 found.add(int(fd))
     return found

@@ -79,7 +79,8 @@ cases.receiving("ssl.SSLSocket", pair)
 
 @case("ssl.SSLSocket.recv()", "no data, a ragged end ignored")
 def _():
-    """the default setting, which http.client, urllib and others use: there an error of the socket may look like the end"""
+    """with the default setting, which http.client, urllib and others use, an error of the socket may look like the
+    end"""
     with pair(suppress_ragged_eofs=True) as (a, b):
         yield Call(lambda: a.recv(10), lambda: b.send(b"hello"), b"hello")
 
@@ -106,7 +107,8 @@ def _():
 
 
 def sending(function, result, timeout=None):
-    """Sends the data first that fill() could not send: in this way a TLS record is retried."""
+    """Sends the data that fill() could not send first, because a TLS record that was sent in part has to be
+    completed."""
     with pair() as (a, b), ExitStack() as stack:
         fill(a)
         a.settimeout(timeout)
@@ -212,7 +214,7 @@ def _():
     with fifo() as (name, write):
 
         def call():
-            with suppress(ssl.SSLError):  # it is empty
+            with suppress(ssl.SSLError):  # the file is empty
                 client_context().load_cert_chain(name)
 
         yield Call(call, lambda: write(b""))

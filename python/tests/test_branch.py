@@ -16,7 +16,7 @@ from branching import ENOUGH, A, Place, Thing, block, block_and, fail, fail_once
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, from its first use on
+stays = ("anon_inode:*event*",)  # the async thread's descriptor, from its first use on
 
 
 class Ends(unittest.TestCase):
@@ -86,14 +86,14 @@ class Ends(unittest.TestCase):
         self.assertFalse(b.interrupted)
 
     def test_own_stop_ends_well(self):
-        """(rule 27) and reports the stop"""
+        """(rule 27): the branch reports the stop, and raises nothing"""
         with branch() as b:
             child = b.add(block)
             b.add(lambda: b.interrupt("enough"))
             block()
         self.assertTrue(b.interrupted)
         self.assertEqual(child.outcome, "interrupted")
-        time.sleep(0.001)  # no interrupt is left
+        time.sleep(0.001)  # is not interrupted
 
     def test_own_stop_of_a_branch_whose_body_is_done(self):
         with branch() as b:
@@ -349,7 +349,7 @@ class Deadlines(unittest.TestCase):
     def test_timeout(self):
         """interrupts body and children, and raises a TimeoutError"""
         children = []
-        for timeout in 0.05, 0.5, 5:  # a deadline that passes before there is a child interrupts none
+        for timeout in 0.05, 0.5, 5:  # a busy machine needs more time to start the child
             with self.assertRaises(TimeoutError) as caught, branch("slow", timeout=timeout) as b:
                 children.append(b.add(block))
                 block()
@@ -394,7 +394,7 @@ class Deadlines(unittest.TestCase):
                 self.assertTrue(b.add(int).join())
 
     def test_nested(self):
-        """the outer one is earlier: the inner block ends by it, the TimeoutError is the outer's"""
+        """the outer deadline is earlier: it ends the inner block, and the outer block raises the TimeoutError"""
         order = []
         with self.assertRaises(TimeoutError) as caught, branch("outer", timeout=0.05):
             try:

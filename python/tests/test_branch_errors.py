@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Failures in a branch, and what they leave behind: rules 21, 26, 29 and 30, in Python."""
+"""Failures in a branch, and their evidence: rules 21, 26, 29 and 30, in Python."""
 import contextlib
 import copy
 import gc
@@ -16,14 +16,14 @@ from branching import A, B, Thing, block, fail
 from tools import until
 
 limit = 60
-stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, from its first use on
+stays = ("anon_inode:*event*",)  # the async thread's descriptor, from its first use on
 
 
 class Errors(unittest.TestCase):
     """Rules 26 and 30."""
 
     def test_as_it_is(self):
-        """one failure: the same instance, its context and cause, its traceback down to where it was raised"""
+        """one failure is raised as the same instance, with its context, its cause and its whole traceback"""
         cause = KeyError("cause")
 
         def inner():
@@ -54,7 +54,7 @@ class Errors(unittest.TestCase):
         self.assertIsInstance(caught.exception.__context__, KeyError)
 
     def two(self, first, second, **options):
-        """The second fails because the first did."""
+        """Two children of which the second fails after the first."""
 
         def follow():
             try:

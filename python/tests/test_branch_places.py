@@ -25,7 +25,7 @@ stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, f
 
 
 def machine_of(program):
-    """Of an ELF file: the builds for other machines have commands, too."""
+    """The machine of an ELF file, because builds for other machines have commands, too."""
     return Path(program).read_bytes()[18:20]
 
 

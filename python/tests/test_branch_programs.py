@@ -10,7 +10,7 @@ from branching import ENOUGH
 from process import ROOT, Process
 
 limit = 60
-stays = ("anon_inode:*event*",)  # of the thread that delivers asynchronously, from its first use on
+stays = ("anon_inode:*event*",)  # the async thread's descriptor, from its first use on
 
 
 def program(text, *, stop=None, at="clock_nanosleep"):
@@ -270,7 +270,7 @@ class AcceptLoop(unittest.TestCase):
         return self.clients
 
     def run_loop(self, then):
-        """In a child, so that it can be interrupted from outside."""
+        """Runs the loop in a child, so that it can be interrupted from outside."""
         with branch() as b:
             loop = b.add(self.example.accept_loop, self.server)
             then(loop)

@@ -206,7 +206,7 @@ class Callbacks(Causes):
         self.assertEqual(seen, [])
 
     def test_due_as_the_block_begins(self):
-        """an interrupt that becomes due before the block knows the one around it is its callback's as well"""
+        """an interrupt that becomes due while the block begins runs its callback as well"""
         def set_on_due(callable):
             before = original(callable)
             if not called.is_set():
@@ -273,7 +273,7 @@ class Sqlite(unittest.TestCase):
             connection.execute(self.QUERY.replace("count(n)", "count(case n when 1000 then begins(n) end)")).fetchone()
 
     def begun(self):
-        """In a critical section, because the interrupted block itself may be waiting."""
+        """Waits in a critical section, because the block that waits here may be the interrupted one."""
         with bough.critical_section():
             self.running.passed()
 
@@ -352,7 +352,7 @@ class Sqlite(unittest.TestCase):
                     raise A
                 ask()
 
-        # another statement of the block is another error
+        # an error of another statement in the block is a failure
         for then, outcome in ((False, "interrupted"), (True, "error")):
             began = Gate()
             answered.clear()

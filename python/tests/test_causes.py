@@ -188,7 +188,7 @@ class Interrupts(Causes):
         self.is_interrupt(body)
 
     def test_group(self):
-        """all of whose errors are the interrupt's"""
+        """a group whose errors are all the interrupt's"""
         def body():
             errors = []
             try:
@@ -200,7 +200,7 @@ class Interrupts(Causes):
         self.is_interrupt(body)
 
     def test_explicit_cause(self):
-        """an error that says itself that the ThreadExit is its cause"""
+        """an error whose `__cause__` is the ThreadExit"""
         def body():
             try:
                 time.sleep(3600)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where an error that an interrupt has caused becomes the interrupt, and what a deadline's error shows (rules 25 to 28)."""
+"""The places where an error that an interrupt has caused becomes the interrupt; and the text of a deadline's error
+(rules 25 to 28)."""
 import asyncio
 import concurrent.futures
 import contextlib
@@ -109,7 +110,7 @@ class Boundaries(Causes):
         self.assertEqual(seen, [client.Error])
 
     def test_raise_exc(self):
-        """the very instance, with the client's error as its cause"""
+        """the posted instance is raised, with the client's error as its cause"""
         error = A("posted")
         with branch(supervisor=True) as b:
             child = b.add(self.noted(client.ask, self.fd))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""bough.celery: tasks of a worker with threads, of which one is stopped while the others go on. A real broker: Redis."""
+"""bough.celery: one task of a worker with threads is stopped while the others continue. The broker is a real Redis."""
 import contextlib
 import gc
 import os
@@ -51,11 +51,11 @@ def setUpModule():
     app = tasks.app
     unittest.addModuleCleanup(app.close)
     broker = unittest.enterModuleContext(redis.Redis(unix_socket_path=path))
-    unittest.addModuleCleanup(gc.collect)  # a result that is collected later reports to a broker that has gone
+    unittest.addModuleCleanup(gc.collect)  # a result that is collected later would report to a broker that has ended
 
 
 def process(at_end, *arguments):
-    """It writes to a file: log()."""
+    """Starts a process that writes to a file, which log() reads."""
     paths = os.pathsep.join([*sys.path, *filter(None, [os.environ.get("PYTHONPATH")])])
     with open(f"{folder}/log", "a") as log:
         it = subprocess.Popen(arguments, stdout=log, stderr=log, cwd=folder, env={**os.environ, "PYTHONPATH": paths})
@@ -76,7 +76,7 @@ class WithWorker(unittest.TestCase):
         self.posts = self.enterContext(posts.Posts())
 
     def begun(self, task, **options):
-        """The task's result, and its post."""
+        """Starts a task. Returns its result and its post."""
         result = task.apply_async((self.posts.path,), **options)
         return result, self.enterContext(self.posts.next())
 
@@ -88,11 +88,11 @@ class Celery(WithWorker):
         worker(cls.addClassCleanup)
 
     def revoke(self, result, **how):
-        """Returns when the worker has done it."""
+        """Revokes the task, and returns when the worker has handled that."""
         app.control.revoke(result.id, terminate=True, reply=True, timeout=LIMIT, limit=1, **how)
 
     def limited(self, task, **limits):
-        """The task's result. When its time is over it may not have reported its begin."""
+        """Starts a task with a limit. Returns its result. A task may end before it has reported that it began."""
         return task.apply_async((self.posts.path,), **limits)
 
     def gets(self, result, error):
@@ -108,7 +108,7 @@ class Celery(WithWorker):
         self.assertEqual(task.ended(), [])
         self.gets(result, TaskRevokedError)
         self.assertEqual(result.state, "REVOKED")
-        again, task = self.begun(tasks.blocks)  # on the thread that has become free
+        again, task = self.begun(tasks.blocks)  # on the thread that the first task has left
         for post, it in (others, other), (task, again):
             post.answer("done")
             self.assertEqual(it.get(timeout=LIMIT), "done")
@@ -196,7 +196,7 @@ class Celery(WithWorker):
 
 @unittest.skipIf(LACK, LACK)
 class Pool(unittest.TestCase):
-    """The pool without a worker: what Celery gets from it."""
+    """The pool without a worker, as Celery uses it."""
 
     def ends_by(self, target, stop=lambda job: None):
         results = queue.SimpleQueue()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Client libraries with their own exceptions, against real servers: an interrupted call counts as interrupted."""
+"""Client libraries that raise their exceptions for interrupted calls: the call counts as interrupted. With real
+servers."""
 import concurrent.futures
 import contextlib
 import importlib
@@ -34,7 +35,7 @@ class Client:
     """A library: `module` is its name, `server` its server, `error` its exceptions, work() a call that does not return."""
 
     server = error = missing = None
-    asks = False  # does it check for signals while it waits? Then the call raises the interrupt itself
+    asks = False  # whether it checks for signals while it waits; then its call raises the interrupt's exception
 
     @classmethod
     def setUpClass(cls):
@@ -158,7 +159,7 @@ class Psycopg(Client, unittest.TestCase):
                     seen.append(cursor.fetchone())
 
         def until_it_works():
-            """The server drops a request to cancel that comes before the query."""
+            """Retries cancel() until it works, because the server drops a request that comes before the query."""
             until(lambda: pids, "a connection")
             query = f"select state = 'active' and query like '%pg_sleep%' from pg_stat_activity where pid = {pids.pop()}"
             until(lambda: self.execute(query) == [(True,)], "the query's begin")
@@ -202,7 +203,7 @@ class MySQL(Client, unittest.TestCase):
 
 
 class Ldap(Client, unittest.TestCase):
-    """A server that was stopped, and does not answer."""
+    """The server is stopped by SIGSTOP, and so does not answer."""
 
     module, server = "ldap", "slapd"
     error = property(lambda self: self.library.LDAPError)

@@ -80,7 +80,7 @@ main(["--help"])
 
 
 class RunByTheCommand(unittest.TestCase):
-    """`bough run` executes the interpreter, with what it was given."""
+    """`bough run` executes the interpreter, with its arguments."""
 
     def test_interpreter(self):
         code = "import sys; print(sys.argv[1:], sys.flags.dev_mode, 'bough._program' in sys.modules)"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Many threads that are interrupted at once: they are woken as they get the GIL, and none is forgotten (rule 4)."""
+"""Many threads are interrupted at once: each is woken when the threads before it have had the GIL, and none is
+forgotten (rule 4)."""
 import ctypes
 import os
 import queue
@@ -16,7 +17,7 @@ from tools import SCALE, pipe, until
 limit = 300
 
 CROWD = 40
-ALONE = 0.045  # s, in which the library's ticker does not help yet
+ALONE = 0.045  # the seconds before the library's ticker wakes more threads
 
 
 class HoldingTheLock:
@@ -44,14 +45,15 @@ class FewAtATime(unittest.TestCase):
         self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
 
     def round_of(self, interrupt):
-        """The number of threads that had left their read() while the first one held the GIL; and the time since the post."""
+        """Returns how many threads had left their read() while the first one held the GIL, and the time since the
+        post."""
         tids, first, seen, posted = [], [], [], []
 
         def child(fd):
             tids.append(threading.get_native_id())
             try:
                 os.read(fd, 1)
-            except ThreadExit:  # as bough.ThreadExit, the first use would load it, and release the GIL
+            except ThreadExit:  # imported before: the first use of bough.ThreadExit loads it, and releases the GIL
                 if not first:
                     first.append(True)
                     HoldingTheLock.libc.usleep(10000)
@@ -65,7 +67,7 @@ class FewAtATime(unittest.TestCase):
                 children = [b.add(child, fd) for _ in range(CROWD)]
                 until(lambda: len(tids) == CROWD and all(is_in_read(tid, fd) for tid in tids))
                 posted.append(time.monotonic())
-                sys.setswitchinterval(1000)  # no thread is made to release the GIL
+                sys.setswitchinterval(1000)  # the interpreter makes no thread release the GIL
                 interrupt(b)
             self.assertEqual({c.outcome for c in children}, {"interrupted"})
         return seen
@@ -73,7 +75,7 @@ class FewAtATime(unittest.TestCase):
     def test_few_wait_for_the_gil_at_a_time(self):
         end = time.monotonic() + 20 * SCALE
         awake = waited = CROWD
-        while waited > ALONE or awake > 5:  # four, and the one that this thread has let run
+        while waited > ALONE or awake > 5:  # four, and one that has run while this thread waited
             self.assertLess(time.monotonic(), end, f"{awake} after {waited} s")
             # again on a busy machine: the ticker may still be handling the last crowd
             awake, waited = self.round_of(bough.Branch.interrupt)
@@ -102,15 +104,15 @@ def asks(fd):
 
 
 def blocks_again(fd):
-    """It swallows the interrupt, which is not raised again at once, and asks for it then."""
+    """Swallows the interrupt, which is not raised again at once, and then reaches points."""
     try:
         os.read(fd, 1)
     except ThreadExit:
         asks(fd)
 
 
-def is_a_nuisance(fd):
-    """It holds the GIL, so the others have to wait."""
+def holds_the_gil(fd):
+    """Holds the GIL for 3 ms, so the others have to wait."""
     try:
         os.read(fd, 1)
     finally:
@@ -126,7 +128,7 @@ def has_children(fd):
 
 
 def drops_it(fd):
-    """The error of the call is lost: the next one is interrupted."""
+    """Drops the exception of an interrupted call, so that the next point raises it."""
     try:
         os.read(fd, 1)
     except BaseException:
@@ -141,7 +143,7 @@ def posts(fd):
         bough.current_child().interrupt("once more")
 
 
-MANNERS = (reads, waits, gets, sleeps, asks, blocks_again, is_a_nuisance, has_children, drops_it, posts)
+MANNERS = (reads, waits, gets, sleeps, asks, blocks_again, holds_the_gil, has_children, drops_it, posts)
 
 
 class NoThreadIsForgotten(unittest.TestCase):

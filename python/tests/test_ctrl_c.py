@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A second and a third Ctrl-C end a program whose branch child takes no interrupt (rule 32).
 
-The first one interrupts, the second one begins the exit, and the third one dumps and kills, as in C. It makes no difference by
-what the block was left before.
+The first one interrupts, the second one begins the exit, and the third one dumps and kills, as in C. The exception that
+has left the block before makes no difference.
 """
 import signal
 import time
@@ -91,7 +91,8 @@ ANOTHER = 0.4  # seconds: signals within 250 ms of an event's beginning belong t
 
 class TakesNoInterrupt(unittest.TestCase):
     def ctrl_c_until_end(self, process):
-        """Main has to get the GIL from the child for each Ctrl-C: on a busy machine it takes two for one."""
+        """Sends Ctrl-C until the process ends. Main needs the GIL for each: on a busy machine it may take two for
+        one."""
         end = time.monotonic() + LIMIT
         while process.process.poll() is None and time.monotonic() < end:
             process.send(signal.SIGINT)

@@ -56,19 +56,20 @@ def state_of(key, dask_worker):
 
 
 def threads_of(dask_worker):
-    """Those that the pool counts on, and those of them that are there. One waits to come back?"""
+    """The number of the pool's threads, how many of them are alive, and whether one waits to come back into the
+    pool."""
     threads = dask_worker.executor._threads
     return len(threads), sum(thread.is_alive() for thread in threads), bool(dask_worker.executor._rejoin_list)
 
 
 def interrupt(native_id):
-    """As `bough interrupt` does from a shell."""
+    """Interrupts a thread, as `bough interrupt` does from a shell."""
     (thread,) = [thread for thread in threading.enumerate() if thread.native_id == native_id]
     bough.interrupt(thread, "an operator has asked")
 
 
 def occupy(path, dask_worker):
-    """The pool's thread is busy with something else."""
+    """Occupies the pool's thread with another task."""
     dask_worker.executor.submit(posts.blocks, path)
 
 
@@ -100,7 +101,7 @@ class Dask(unittest.TestCase):
         return self.client.submit(function, self.posts.path, *args, pure=False, **options)
 
     def begun(self, function, **options):
-        """The task's future, and its post."""
+        """Starts a task. Returns its future and its post."""
         future = self.submit(function, **options)
         return future, self.enterContext(self.posts.next())
 
@@ -207,7 +208,7 @@ class Dask(unittest.TestCase):
             task.ended()
 
     def test_recipe(self):
-        """the guide's: the first result, also where the future that has it is cancelled with the others"""
+        """the recipe in the guide: the first result counts, even if its future is cancelled with the others"""
         page = (Path(__file__).resolve().parents[2] / "docs/engines.md").read_text()
         recipe = {}
         exec(next(block for block in blocks(page) if "first_of" in block), recipe)
@@ -260,7 +261,7 @@ class Dask(unittest.TestCase):
 
 
 def server(kind, folder, *options):
-    """A process of its own: a scheduler or a worker, as from a shell."""
+    """Starts a scheduler or a worker in a separate process, as from a shell."""
     arguments = f"-m distributed.cli.dask_{kind} --host 127.0.0.1 --no-dashboard --scheduler-file {folder}/scheduler".split()
     paths = os.pathsep.join([*sys.path, *filter(None, [os.environ.get("PYTHONPATH")])])
     settings = {"PYTHONPATH": paths, "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}

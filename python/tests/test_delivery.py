@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is raised, and when: raise_exc(), terminate(), asynchronous delivery (rules 43, 44).
+"""Which exception is raised, and when: raise_exc(), terminate(), asynchronous delivery (rules 43, 44).
 
-To CPython the jump that ends a loop is no part of the `try` around the loop: an exception that is raised there, a Ctrl-C too, is
-not caught by it. So up to 3.12 the loops below call functions, in which the exception comes instead; from 3.13 on it comes at lines.
+In CPython the jump at the end of a loop is no part of the `try` around the loop, which does not catch an exception that
+is raised there, nor a Ctrl-C. So the loops below call functions, in which the exception is raised up to 3.12; from 3.13
+on it is raised at lines.
 """
 import asyncio
 import os
@@ -22,7 +23,7 @@ from tools import (
     until, until_blocked, until_inside,
 )
 
-stays = ("*/libffi.so*",)  # which callbacks from C are made with
+stays = ("*/libffi.so*",)  # by which ctypes makes callbacks
 setUpModule = open_what_stays
 
 
@@ -100,7 +101,7 @@ class Exact(unittest.TestCase):
                 self.assertIs(self.raised_in(points, error), error)
 
     def test_classes(self):
-        """of a class, an instance that was made without arguments, by the poster"""
+        """for a class, an instance that the poster makes without arguments"""
         for function in (read, bytecode, points):
             self.assertIs(type(self.raised_in(function, KeyError)), KeyError)
         thread = started(points)
@@ -258,7 +259,7 @@ class Exact(unittest.TestCase):
 
 
 def until_looking(thread, function):
-    """It is in client.ask_and_look(), called by the function: it goes to sleep again and again, every millisecond."""
+    """Waits until the thread is in client.ask_and_look(), called by the function: it then sleeps every millisecond."""
     until_inside(thread, function)
     before = sleeps(thread)
     until(lambda: sleeps(thread) >= before + 20, f"{thread} looks for signals")

@@ -21,7 +21,7 @@ class Posted(Exception):
 
 
 def in_time(function, error=TimeoutError):
-    """Did the thread raise that exception, and in time?"""
+    """Whether the thread has raised that exception, and in time."""
     begin = time.monotonic()
     try:
         function()
@@ -60,7 +60,7 @@ def branch_interrupted():
 
 
 def nested_deadlines():
-    """Both blocks are interrupted, the outer one after the inner one's error was handled."""
+    """Interrupts both blocks, the outer one after the inner one's error was handled."""
     with branch(timeout=2 * SOON):
         if not in_time(deadline):
             raise AssertionError
@@ -68,7 +68,7 @@ def nested_deadlines():
 
 
 def inside_of_a_pending_one():
-    """The thread has handled an interrupt, without clearing it, when a deadline passes."""
+    """A deadline passes after the thread has handled an interrupt without clearing it."""
     if not in_time(own_interrupt, ThreadExit) or not in_time(deadline):
         raise AssertionError
     bough.clear_interrupt()
@@ -78,7 +78,7 @@ class Again(unittest.TestCase):
     limit = 120
 
     def everywhere(self, function):
-        """In a plain thread, a bough.Thread, a child and in main."""
+        """Runs the test in a plain thread, a bough.Thread, a child and in main."""
 
         def run():
             bough.set_enable_async_interrupt(True)
@@ -199,20 +199,20 @@ class Again(unittest.TestCase):
 
 
 class Checks(unittest.TestCase):
-    """The thread that delivers wakes only when something is due, and checks only the threads concerned."""
+    """The async thread wakes only when an exception is due, and checks only the threads concerned."""
 
     limit = 60
     OTHERS = 60
 
     def counted(self, function):
-        """The number of times that it woke meanwhile, and the number of threads that it checked."""
+        """How often the async thread woke while the function ran, and the number of threads that it checked."""
         wakes, looks = bough._bough.async_exc_counts()
         function()
         now = bough._bough.async_exc_counts()
         return now[0] - wakes, now[1] - looks
 
     def until_quiet(self, seconds=0.2):
-        """The work caused by the start of the threads is done, and nothing happens for so long."""
+        """Waits until the async thread has done the work for the start of the threads, and has slept for `seconds`."""
         until(lambda: self.counted(lambda: time.sleep(seconds)) == (0, 0), "a while without checks")
 
     def setUp(self):
@@ -237,7 +237,7 @@ class Checks(unittest.TestCase):
             thread = started(run, cls=threading.Thread)  # its calls are not interrupted
             until_blocked(thread)
             bough.raise_exc(thread, Posted)
-            time.sleep(1.3)  # where a thread runs all the time, it is watched only now and then after a second
+            time.sleep(1.3)  # after a second the async thread checks a thread that runs all the time only rarely
             begin = time.monotonic()
             looks = self.counted(lambda: time.sleep(0.5))[1]
             took = time.monotonic() - begin

@@ -19,14 +19,14 @@ class Posted(BaseException):
 
 
 class NeverLater(unittest.TestCase):
-    """However long it waits: the exception is raised at the instruction that was checked, and at no later one."""
+    """However long the exception waits, it is raised at the instruction that was checked, and at no later one."""
 
     limit = 120
 
     def looked_at(self, function):
-        """A thread that runs function(run), where run() is blocked in an iterator and has a `finally` after that; what it has
-        been posted came when it had been looked at often: after 5 ms, and then more and more rarely. The thread, what lets it go on, and
-        what its `finally` has done."""
+        """Posts to a thread that runs function(run), where run() is blocked in an iterator, and has a `finally`.
+        Returns after the async thread has checked that thread often, first every 5 ms, then more and more rarely: the
+        thread, the descriptor that lets it continue, and the list of what its `finally` has done."""
         r, w = os.pipe()
         self.addCleanup(os.close, r)
         seen = []
@@ -94,8 +94,8 @@ class Turn(unittest.TestCase):
     """The thread's time to reach a point: only its own execution counts, not that of other threads."""
 
     def turns(self, function, rounds):
-        """Of so many threads that run the function and are interrupted: how many were over because the thread had run, and how many
-        by time."""
+        """Interrupts `rounds` threads that run the function. Returns how many turns were over because the thread had
+        run, and how many because the time was over."""
         before = bough._bough.turn_counts()
         for _ in range(rounds):
             thread = started(function, enable_async_interrupt=True)
@@ -147,7 +147,7 @@ class Turn(unittest.TestCase):
         over.append(True)
         for thread in others:
             self.assertIsNone(ended(thread))
-        # one that gets no processor for 50 ms is interrupted elsewhere, and no other
+        # only a thread that gets no processor for 50 ms may be interrupted elsewhere
         self.assertEqual(by_run, 0)
         self.assertLessEqual(at_a_point.count(False), by_time)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The places where an asynchronous exception may be raised, and those where it never is (rule 43)."""
+"""The places where an asynchronous exception may be raised, and the places where it never is (rule 43)."""
 import asyncio
 import contextlib
 import gc
@@ -193,7 +193,7 @@ THREADS, ROUNDS = 4, max(10, int(os.environ.get("BOUGH_LOSS", 2000)) // 200)
 
 
 class Never(unittest.TestCase):
-    """asynchronous delivery never interrupts code that must run as a whole"""
+    """asynchronous delivery never interrupts code that must run to its end"""
 
     limit = 300
 
@@ -225,8 +225,8 @@ class Never(unittest.TestCase):
         return sum(caught)
 
     def keeps_out(self, work, threads, rounds, *args, **flags):
-        """Delivers into work(i, counter), and checks that all counted beginnings have ends. Returns the counters, and the number of
-        deliveries."""
+        """Delivers into work(i, counter), and checks that each counted beginning has an end. Returns the counters, and
+        the number of deliveries."""
         counters = [Counter() for _ in range(threads)]
         came = self.deliver(lambda i: work(i, counters[i]), threads, rounds, *args, **flags)
         gc.collect()  # runs the remaining finalizers
@@ -306,9 +306,9 @@ class Never(unittest.TestCase):
 
 
 class OwnFiles(unittest.TestCase):
-    """Nothing is raised in the package's files, each step of which is completed."""
+    """No exception is raised in the package's files, so that each of their steps is completed."""
 
-    PROGRAMS = {"__init__", "__main__", "_command_line", "_program"}  # they are executed before the program's code
+    PROGRAMS = {"__init__", "__main__", "_command_line", "_program"}  # executed before the program
 
     def test_every_file(self):
         """is in the list"""

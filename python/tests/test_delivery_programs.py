@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whatever the program: an asynchronous exception skips no `__exit__`, `finally` or `except` that encloses it (rule 43)."""
+"""In random programs an asynchronous exception skips no `__exit__`, `finally` or `except` that encloses it (rule
+43)."""
 import dis
 import gc
 import os
@@ -27,7 +28,8 @@ class Posted(BaseException):
 
 
 def line_of(trace):
-    """The jump back of a loop has the position of the loop's last statement, which may be a `try`: its target counts."""
+    """The line of a place. The jump at a loop's end has the line of the loop's last statement, which may be a `try`:
+    the jump's target counts instead."""
     code, line = trace.tb_frame.f_code, trace.tb_lineno
     places = {i.offset: i for i in dis.get_instructions(code)}
     instruction = places.get(trace.tb_lasti)
@@ -93,7 +95,7 @@ class EachPlace(Case):
     """At each instruction that admits an exception, by a trace function that raises it there"""
 
     def raise_at(self, run, number):
-        """Raises at the place with this number; the number of places if there are not so many."""
+        """Raises at the place with this number. Returns the number of places if the program has fewer."""
         seen = 0
 
         def trace(frame, event, arg):

@@ -25,7 +25,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
     "PIP_CONFIG_FILE": os.devnull,
 }
 COMMAND = "bough/_command/bough"
-# Made by more than one test: here, then by name.
+# The folder of the archives and wheels. Several tests use them, by name.
 place = None
 
 
@@ -64,7 +64,7 @@ def unpacked():
 
 @functools.cache
 def wheel():
-    """From the archive, as a user's pip makes it; not optimised, which takes the most time."""
+    """Builds a wheel from the archive, as a user's pip does, but without optimising, which takes the most time."""
     pip = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", place / "wheel"]
     run(*pip, "--config-settings", "setup-args=-Doptimization=0", sdist())
     (found,) = (place / "wheel").glob("*.whl")
@@ -132,7 +132,7 @@ bough_backend.{hook}
 
 
 class Missing(unittest.TestCase):
-    """What a build needs is named, with what to do, and no traceback."""
+    """If a build lacks something, the message names it and what to do, without a traceback."""
 
     def message(self, hook, no_headers=False):
         script = MISSING.format(backend=str(SOURCE / "backend"), hook=hook, no_headers=no_headers)

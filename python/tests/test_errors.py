@@ -15,7 +15,7 @@ import bough
 from bough import branch
 from tools import Gate, ended, started
 
-stays = ("anon_inode:*event*",)  # of the thread that prepares deliveries
+stays = ("anon_inode:*event*",)  # the async thread's descriptor
 
 NAN = float("nan")
 NO_SECONDS = ("5", b"5", True, [], 1j, datetime.timedelta(seconds=5))
@@ -71,7 +71,7 @@ ASYNCHRONOUS = (
 
 class Errors(unittest.TestCase):
     def refused(self, error, call, *words):
-        """Each of the words is in the message."""
+        """The call fails, and each of the words is in the message."""
         with self.assertRaises(error) as caught:
             call()
         for word in words:
@@ -210,7 +210,7 @@ class Functions(Errors):
         self.assertEqual((child.outcome, list(iterator.result())), ("ok", [None]))
 
     def test_a_coroutine_as_the_result(self):
-        """of a lambda, a decorator, a method of a class in C: the child has failed"""
+        """of a lambda, a decorator or a method of a C class: the child has failed"""
         for wrong in lambda: coroutine(), functools.lru_cache(coroutine):
             with self.subTest(wrong), branch(supervisor=True) as b:
                 child = b.add(wrong, name="the child")
@@ -239,7 +239,7 @@ class Functions(Errors):
 
 class Threads(Errors):
     def test_not_alive(self):
-        """is the error that it was in Python 2's recipes, threading.ThreadError, and a ValueError"""
+        """is a threading.ThreadError, as in the recipes for Python 2, and a ValueError"""
         self.assertTrue(issubclass(bough.NotAliveError, threading.ThreadError) and issubclass(bough.NotAliveError, ValueError))
         dead, new = started(int), bough.Thread()
         ended(dead)

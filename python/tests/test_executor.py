@@ -88,7 +88,7 @@ class Cancel(unittest.TestCase):
             self.assertEqual(future.result(LIMIT), "done")
 
     def test_before_it_begins(self):
-        """between the moment at which its future runs and the call: the call never begins"""
+        """cancel() comes when the future is running and the call has not begun: it never begins"""
         ran = []
 
         class Late(bough.Future):
@@ -241,7 +241,7 @@ class Shutdown(unittest.TestCase):
                     self.assertFalse(call.thread.is_alive())
 
     def test_grace_without_a_thread(self):
-        """that could keep the time: the running calls are interrupted at once"""
+        """for its timer: the running calls are interrupted at once"""
         process = run("-c", NO_THREAD)
         self.assertEqual((process.out, process.err), ("cancelled\n", ""), str(process))
 
@@ -322,7 +322,7 @@ class Asynchronous(unittest.TestCase):
 
 
 class Futures(unittest.TestCase):
-    """A future makes its condition when one is asked for; what other threads see does not depend on the moment."""
+    """A future makes its condition at the first request. When that is makes no difference to other threads."""
 
     def test_asked_at_any_time(self):
         """wait(), result(), callbacks and cancel(), while calls begin and end"""
@@ -385,7 +385,7 @@ class Futures(unittest.TestCase):
 
 class Options(unittest.TestCase):
     def test_timeout(self):
-        """of a call, which has a keyword of that name for itself"""
+        """of a call that has an argument `timeout`"""
 
         def wait(timeout):
             threading.Event().wait(timeout)

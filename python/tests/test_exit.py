@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Opting in adds no message to a program: no warning about its threads, none about a line of the package, none at its end.
+"""Opting in adds no message to a program's output: no warning about threads or lines of the package, none at its end.
 
 Each program runs twice, in separate processes: without bough, and opted in. The output is the same.
 """
@@ -31,7 +31,8 @@ class Programs(unittest.TestCase):
         return process.status, output
 
     def same(self, program, *options, opt_in=OPT_IN):
-        """Without bough, the lines of the opt-in are empty, so that the lines have the same numbers."""
+        """Runs the program with and without bough. Without it, the lines of the opt-in are empty, so that line numbers
+        agree."""
         plain = self.outcome("\n" * opt_in.count("\n") + program, *options)
         self.assertEqual(self.outcome(opt_in + program, *options), plain)
         return plain
@@ -76,7 +77,7 @@ class Forks(Programs):
         self.assertEqual(output.count("is multi-threaded, use of"), 2 if sys.version_info >= (3, 12) else 0, output)
 
     def test_a_child_that_runs(self):
-        """is a thread of the program; before, it is a worker that waits for work"""
+        """is a thread of the program, which is warned; a worker that waits for work is none"""
         first = """
 import bough
 b = bough.branch()
@@ -271,7 +272,7 @@ time.sleep(3600)
         self.assertEqual((process.status, process.out, process.err), (-signal.SIGTERM, "", ""), str(process))
 
     def test_an_interrupted_daemon(self):
-        """whose thread state is freed while its call is interrupted"""
+        """the interpreter frees the daemon's thread state while its call is interrupted"""
         for _ in range(10):
             process = run("-X", "dev", "-c", """
 import bough, time

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which lines are those of a `finally` (rule 43)."""
+"""The lines of a `finally` are found (rule 43)."""
 import ast
 import os
 import types

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""fork() without exec: the new process has the program's signals, and bough begins there with its first use."""
+"""fork() without exec: the new process has the program's signal handlers, and bough starts there at its first use."""
 import signal
 import unittest
 
@@ -257,7 +257,7 @@ class Interrupts(Forked):
         )
 
     def test_what_was_posted(self):
-        """with raise_exc() to the thread that forks, or as its interrupt, is the parent's"""
+        """as an exception or an interrupt, to the thread that forks, stays in the parent"""
         self.says(
             """
             class Posted(Exception):

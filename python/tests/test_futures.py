@@ -59,7 +59,7 @@ class Executors(unittest.TestCase):
         self.pool.shutdown()
 
     def worker_is(self, thread):
-        """Checks that the worker has survived, without an interrupt or setting of the item."""
+        """Checks that the worker has survived, and that no interrupt and no setting of the item is left."""
 
         def look():
             time.sleep(0.001)
@@ -336,7 +336,7 @@ class Asyncio(unittest.TestCase):
             self.assertEqual(pool.submit(threading.current_thread).result(), item.thread)
 
     def run_in_child(self, main, waiting):
-        """asyncio.run() in a child that is interrupted while its loop waits, or is about to."""
+        """Calls asyncio.run() in a child that is interrupted while its loop waits, or is about to wait."""
         with branch() as b:
             child = b.add(asyncio.run, main())
             waiting.wait()
@@ -430,7 +430,7 @@ class ThreadPools(unittest.TestCase):
     def test_worker_survives(self):
         """of multiprocessing.pool: the call fails with CancelledError, others go on"""
         bough.opt_in(pools=True)  # the module was imported before this
-        # from 3.14 on a pool starts that process
+        # from 3.14 on a pool starts the resource tracker
         self.addCleanup(multiprocessing.resource_tracker._resource_tracker._stop)
         with multiprocessing.pool.ThreadPool(1) as pool:
             item = Item()

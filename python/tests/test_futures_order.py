@@ -41,14 +41,14 @@ class Stepwise(concurrent.futures.Future):
 
 
 class Order(unittest.TestCase):
-    """cancel() comes when the item has just reached a step, and the worker goes on when cancel() has returned"""
+    """cancel() comes when the item has just reached a step, and the worker continues when cancel() has returned"""
 
     def setUp(self):
         self.pool = ThreadPoolExecutor(1)
         self.addCleanup(self.pool.shutdown)
 
     def cancelled_at(self, name, blocks=True):
-        """Returns the future, what cancel() has returned, and whether the item was called."""
+        """Cancels at this step. Returns the future, the result of cancel(), and whether the item was called."""
         reached, done, called, runs = threading.Event(), threading.Event(), [], threading.Event()
 
         def step(now):
@@ -87,7 +87,7 @@ class Order(unittest.TestCase):
         return future, answer, bool(called)
 
     def nothing_sticks(self):
-        """The worker's next item blocks, and is not interrupted."""
+        """Checks that the worker's next item blocks, and is not interrupted."""
 
         def look():
             time.sleep(0.001)
@@ -121,7 +121,7 @@ class Order(unittest.TestCase):
                 self.nothing_sticks()
 
     def test_next_item(self):
-        """cancel() has looked at one item, and posts when the worker runs the next one: that is not interrupted"""
+        """cancel() has examined an item, and posts when the worker runs the next item, which is not interrupted"""
         ended, _, _ = self.cancelled_at("withdrawn", blocks=False)
         began, posted = threading.Event(), threading.Event()
 

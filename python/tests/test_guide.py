@@ -28,8 +28,8 @@ OURS = os.getpid()  # in commands that other runs on this machine may execute, t
 
 
 class Client(unittest.TestCase):
-    """`server` of with_servers.py runs meanwhile. setUp() opens the connection that waits() uses; waits() is interrupted once works()
-    is true."""
+    """A test with `server` of with_servers.py. setUp() opens the connection that waits() uses. waits() is interrupted
+    when works() is true."""
 
     server = error = None
 
@@ -40,7 +40,7 @@ class Client(unittest.TestCase):
             cls.enterClassContext(servers.server(cls.server))
 
     def interrupted(self, waits, works):
-        """Both ways, one after the other."""
+        """Interrupts waits() in both ways, one after the other."""
         with bough.branch() as b:
             child = b.add(waits)
             until(works, "the server's work")
@@ -176,7 +176,7 @@ class Redis(Client):
 
 
 def processes(word):
-    """Of this command, wherever they run."""
+    """The processes on this machine that run this command."""
     found = []
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         try:

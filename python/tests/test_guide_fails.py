@@ -23,7 +23,7 @@ FOR_EVER = {"compute"}  # functions that only compute: start_computing() runs th
 
 
 class Enough(Exception):
-    """The run has shown what it can show."""
+    """Ends a run with an endless loop."""
 
 
 class Plan:
@@ -90,7 +90,7 @@ def arguments(function, plan, pool):
 
 
 def run(function, plan):
-    """Uses the result as a reader would: a thread is stopped, a block is entered."""
+    """Calls the function, and uses its result as a reader would: a thread is stopped, a block is entered."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         result = function(*arguments(function, plan, pool))
         if inspect.iscoroutine(result):

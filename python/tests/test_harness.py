@@ -21,7 +21,7 @@ class Sample(unittest.TestCase):
 
 class Harness(unittest.TestCase):
     def sample(self, body, env=ENVIRONMENT):
-        """Exit status and output of a file with one class, whose body this is."""
+        """Runs a file with one class that has this body. Returns the exit status and the output."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "sample.py")
             path.write_text(BEGIN + "".join(f"    {line}\n" for line in body))
@@ -115,7 +115,7 @@ class Harness(unittest.TestCase):
 
 
 class Processes(unittest.TestCase):
-    """What process.py starts."""
+    """Processes that process.py starts."""
 
     def test_warnings(self):
         """that a -W disables are disabled, also where the environment makes a debug build warn like other builds"""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Which file of the package imports which: no file imports one that imports it, at its top or inside a function."""
+"""The imports between the files of the package: no file imports one that imports it, at its top or inside a
+function."""
 import ast
 import pickle
 import unittest
@@ -34,7 +35,7 @@ LAZY = {
     ("_to_thread", "_patch_stdlib"): "the first call opts in",
     **{("__init__", file): "when a program uses one of its names" for file in bough._names_of},
 }
-# Names of files that are no imports: code objects are looked up by them.
+# Names of files that code objects are looked up by, which are no imports.
 NAMES_ONLY = {"_own"}
 
 
@@ -55,7 +56,7 @@ def imports_of(file):
                 if alias.name.split(".")[0] == "bough":
                     yield alias.name.removeprefix("bough.") if "." in alias.name else "__init__", at_top
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and file not in NAMES_ONLY:
-            # every class has the one, every program the other
+            # every class has the first name, every program the second
             if node.value.removeprefix("bough.") in FILES.keys() - {"__init__", "__main__"}:
                 yield node.value.removeprefix("bough."), False
 

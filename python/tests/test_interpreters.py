@@ -52,12 +52,13 @@ class Interpreters(unittest.TestCase):
         self.addCleanup(interpreters.destroy, self.number)
 
     def test_import(self):
-        """a clear ImportError"""
+        """an ImportError gives the reason"""
         failed = execute(self.number, "import bough")
         self.assertRegex(failed, "ImportError.*(does not support).*subinterpreters")
 
     def interrupt_while_it_blocks_there(self, post, then, **flags):
-        """The output of the code in the subinterpreter, and the result of `then`, which the thread calls afterwards."""
+        """Interrupts the code in the subinterpreter. Returns its output, and the result of `then`, which the thread
+        calls next."""
         with pipe() as (there, to_there), pipe() as (here, to_here):
             source = BLOCKS.format(reads=there, writes=to_here)
             thread = started(lambda: (execute(self.number, source), then()), **flags)

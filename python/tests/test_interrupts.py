@@ -17,8 +17,8 @@ from tools import (
 setUpModule = open_what_stays
 
 
-class WhoIsInterruptedWhere(unittest.TestCase):
-    """rule 16, row by row"""
+class WhereInterruptsEnd(unittest.TestCase):
+    """where a thread of each kind is interrupted: rule 16, row by row"""
 
     def assertExit(self, thread, reason="test"):
         error = ended(thread)

@@ -38,13 +38,13 @@ class Joblib(unittest.TestCase):
         self.posts = self.enterContext(posts.Posts())
 
     def fails(self, blocked):
-        """When all others are blocked."""
+        """Fails when all other calls are blocked."""
         self.others = [self.enterContext(self.posts.next()) for _ in range(blocked)]
         raise Failure
 
     def all_ended(self, posts):
         for post in posts:
-            post.connection.settimeout(0)  # Parallel has waited for it
+            post.connection.settimeout(0)  # the call has ended already, because Parallel has waited for it
             self.assertEqual(post.ended(), [])
 
     def calls(self, blocked, function=posts.blocks):
@@ -82,7 +82,7 @@ class Joblib(unittest.TestCase):
                 self.all_ended([self.enterContext(self.posts.next())])
 
     def test_iterable(self):
-        """an error of what gives the calls stops those that run"""
+        """an error of the iterable of calls stops the calls that run"""
         def gives():
             yield from self.calls(2)
             self.fails(2)
@@ -94,7 +94,7 @@ class Joblib(unittest.TestCase):
             self.assertEqual(parallel(delayed(abs)(-n) for n in range(4)), [0, 1, 2, 3])
 
     def test_interrupt(self):
-        """so does an interrupt of the thread that has called Parallel; calls of a Parallel inside of them stop as well"""
+        """an interrupt of the thread in Parallel stops its calls, and the calls of a Parallel in them"""
         def outer():
             return Parallel(n_jobs=2)(self.calls(2))
 

@@ -18,7 +18,7 @@ setUpModule = open_what_stays
 
 
 def deaf(fd=None):
-    """Reaches points or blocking calls, and ignores their interrupts; ends when it is no longer interrupted."""
+    """Reaches points or blocking calls, and ignores interrupts. Returns when it is no longer interrupted."""
     with bough.critical_section(LIMIT):
         poll_for(bough.interruption_requested)
     while bough.interruption_requested():

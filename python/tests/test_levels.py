@@ -297,7 +297,7 @@ class Critical(unittest.TestCase):
 class Cleanup(unittest.TestCase):
     @in_a_thread
     def test_protects_from_what_was_delivered(self):
-        """an interrupt that was delivered before is held off (rule 20)"""
+        """it keeps an interrupt out that was delivered before (rule 20)"""
         interrupt_myself()
         try:
             bough.check_interrupt()
@@ -312,7 +312,7 @@ class Cleanup(unittest.TestCase):
 
     @in_a_thread
     def test_not_from_what_was_not(self):
-        """an interrupt that was not delivered yet, or comes later, is not held off"""
+        """it does not keep an interrupt out that was not delivered yet, or comes later"""
         interrupt_myself()
         with self.assertRaises(ThreadExit), bough.cleanup():
             bough.check_interrupt()
@@ -436,7 +436,7 @@ class Allow(unittest.TestCase):
 
 
 def nested(depth, file):
-    """Regions at the same instruction of the same code object, and at others."""
+    """Enters regions at one instruction of a code object, and at others."""
     if depth == 0:
         bough.dump(file)
         return
@@ -446,7 +446,7 @@ def nested(depth, file):
 
 
 def many(file, functions):
-    """Each function has another line; all of them together have more places than are kept."""
+    """Functions with different lines, which have more places than the package keeps."""
     for line in range(1, functions + 1):
         names = {"bough": bough}
         exec(compile("\n" * line + "def f(file):\n with bough.critical_section(): bough.dump(file)", f"file-{line}", "exec"), names)

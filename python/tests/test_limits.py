@@ -11,10 +11,10 @@ from process import run
 TESTS = Path(__file__).resolve().parent
 ROWS = enumeration.read()
 LIMITS = enumeration.limits(ROWS)
-SHOWN = []  # the rows that a test here is about
+SHOWN = []  # the rows that have a test here
 
-# Another thread counts, and a child process lets the call return when the call has slept for a while. `call` and
-# `release` are the script's.
+# Another thread counts, and a child process lets the call return when it has slept for a while. The script's arguments
+# define `call` and `release`.
 KEEPS = """
 import os, sys, threading, time
 from pathlib import Path
@@ -62,7 +62,7 @@ needs_namespaces = unittest.skipUnless(namespaces.is_root(), "needs a network an
 
 
 class HoldsTheGIL(unittest.TestCase):
-    """No other thread runs while the call waits: so none can interrupt it."""
+    """No other thread runs while the call waits, so none can interrupt the call."""
 
     def keeps(self, script):
         head = "import os\nr, go = os.pipe()\nos.dup2(r, 0)\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""log_to(): what bough does as records of the logging module; and dump_on_signal()."""
+"""log_to(), which logs bough's actions by the logging module; and dump_on_signal()."""
 import logging
 import signal
 import sys
@@ -35,7 +35,7 @@ class Keeper(logging.Handler):
 
 
 def waits(name):
-    """For an interrupt."""
+    """Waits for an interrupt."""
     Gate().passed()
 
 
@@ -115,7 +115,7 @@ class Log(unittest.TestCase):
         self.assertEqual(self.kept.of("posted"), [])
 
     def test_rate(self):
-        """of more records than the rate it is said how many were suppressed"""
+        """a record gives the number of records above the rate, which were suppressed"""
         bough.log_to(level=logging.INFO, rate=5)
         with bough.branch("many") as b:
             children = [b.add(time.sleep, 100) for _ in range(40)]
@@ -127,7 +127,7 @@ class Log(unittest.TestCase):
         self.assertLess(len(self.kept.of("posted")), 40)
 
     def test_a_handler_that_hangs(self):
-        """stops no interrupt; what finds no room is counted"""
+        """stops no interrupt; records without room are counted"""
         inside, leave = Gate(), Gate()
 
         class Hangs(logging.Handler):
@@ -154,7 +154,7 @@ class Log(unittest.TestCase):
         self.assertGreaterEqual(lost.bough_suppressed, 400)
 
     def test_a_handler_that_raises(self):
-        """loses its own record only, and says so"""
+        """loses only the record that it handles, which is reported"""
         reported = []
         hook, sys.excepthook = sys.excepthook, lambda *error: reported.append(error[0])
         self.addCleanup(setattr, sys, "excepthook", hook)
@@ -182,7 +182,7 @@ class Log(unittest.TestCase):
 
 
 def _a_record():
-    """Some record."""
+    """Makes a record."""
     with bough.branch("r") as b:
         b.interrupt("some")
         record = bough.reason()
@@ -271,25 +271,25 @@ os._exit(0)
 
 class Processes(unittest.TestCase):
     def test_the_end(self):
-        """what waits is written before the interpreter ends"""
+        """waiting records are written before the interpreter ends"""
         process = run("-c", AT_THE_END, "write")
         self.assertEqual((process.out.count("posted"), process.err), (10, ""), str(process))
 
     def test_the_end_with_a_handler_that_hangs(self):
-        """the interpreter ends all the same, and what is lost is said"""
+        """the interpreter ends nevertheless, and the lost records are counted"""
         process = run("-c", AT_THE_END, "hang")
         self.assertRegex(process.err, r"^bough: the log's handlers have not written all records in 2 s: \d+ lost\n$")
         self.assertEqual(process.status, 0)
 
     def test_no_thread_can_be_started(self):
-        """what happens while the interpreter ends, or while no thread can be started, is logged by the next one, or at the end"""
+        """events without a thread to log them are logged by the next thread, or at the interpreter's end"""
         process = run("-c", NO_THREAD, "late")
         self.assertEqual((process.out.count("posted late"), process.err), (1, ""), str(process))
         process = run("-c", NO_THREAD, "limit")
         self.assertEqual((process.out.count("posted"), process.err), (2, ""), str(process))
 
     def test_fork(self):
-        """a forked process logs its own"""
+        """a forked process logs its events"""
         process = run("-W", "ignore", "-c", FORKED)
         lines = process.out.splitlines()
         child = next(line for line in lines if line.endswith("was the child")).split()[0]
@@ -297,7 +297,7 @@ class Processes(unittest.TestCase):
         self.assertNotIn(f"{child} posted parent", lines, str(process))
 
     def test_fork_while_a_record_is_written(self):
-        """the forked process finds no lock of a handler's locked; a handler that hangs does not stop the fork"""
+        """no handler's lock is held in the forked process; a handler that hangs does not stop the fork"""
         for way, status in ("ends", "1"), ("hangs", "0"):
             process = run("-W", "ignore", "-c", FORKED_BESIDE, way)
             self.assertEqual((process.out, process.err), (f"{status}\n", ""), str(process))
@@ -348,7 +348,7 @@ class DumpOnSignal(unittest.TestCase):
         self.assertIn(f"({threading.get_native_id()})", text)
 
     def test_chain(self):
-        """with chain=True the handler from before runs, be it Python's"""
+        """with chain=True the previous handler runs, Python's as well"""
         seen = []
         before = signal.signal(signal.SIGUSR1, lambda signo, frame: seen.append(signo))
         self.addCleanup(signal.signal, signal.SIGUSR1, before)

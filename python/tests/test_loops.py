@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rule 45: an event loop in an interrupted thread ends in its documented way. Each run is a separate process, see loops.py."""
+"""Rule 45: an event loop in an interrupted thread ends in its documented way. Each run is a process: see loops.py."""
 import os
 import re
 import threading
@@ -37,14 +37,14 @@ LIBRARIES = (
 )
 # A reactor of twisted runs once in a process, and gio's and tornado's loops clean up by themselves each time.
 ONCE = ("twisted", "twisted_that_blocks", "twisted_that_blocks_at_first")
-# The inner loop may not have begun when its thread is interrupted.
+# Not tested in this way: the inner loop may not have begun when its thread is interrupted.
 NESTED = ("trio_in_a_thread_of_trio",)
 
 
 class Loops(unittest.TestCase):
     def run_loop(self, library, way, expected):
-        # On a busy machine a deadline may pass before all tasks have begun; and an exception that is posted to a thread without its
-        # processor may come in a task's code, whose failure it then is.
+        # On a busy machine a deadline may pass before all tasks have begun; and an exception that is posted to a thread
+        # that waits for a processor may be raised in a task's code, and is then the task's failure.
         for seconds in (0.5, 4, 16) if way in ("deadline", "posted") else (0.5,):
             process = run("-W", "ignore", LOOPS, library, way, seconds)
             if process.out.splitlines() == expected:

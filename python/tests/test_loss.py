@@ -20,12 +20,12 @@ from tools import switch_often
 
 INTERRUPTS = int(os.environ.get("BOUGH_LOSS", 20000))
 SCALE = float(os.environ.get("T_SCALE", 1))
-STUCK = 30 * SCALE  # seconds without an answer
+STUCK = 30 * SCALE  # the seconds without an answer after which a worker counts as stuck
 limit = 120 + INTERRUPTS / 200
 
 
 class Worker(bough.Thread):
-    """Does `step()` until that returns False. An interrupt ends a step without effect."""
+    """Calls `step()` until it returns False. A step that is interrupted has no effect."""
 
     def __init__(self, step):
         super().__init__(daemon=True)
@@ -97,7 +97,7 @@ def finish(test, *threads):
 
 # ---- bytes ---------------------------------------------------------------------------------------------------------------
 
-PERIOD = 251  # a prime: no block that gets lost is a multiple of it, and the sum is compared too
+PERIOD = 251  # a prime, so that no lost block is a multiple of it; the sum is compared as well
 PATTERN = bytes(range(PERIOD)) * 40
 
 
@@ -195,7 +195,8 @@ class Bytes(unittest.TestCase):
 
 class Locks(unittest.TestCase):
     def exclusion(self, *ways):
-        """Each worker counts in another way, under one lock. A worker that runs without holding the lock is detected."""
+        """Workers take one lock in different ways, and count under it, which detects a worker that does not hold the
+        lock."""
         inside, total, over = [], [0], []
         done = [0] * len(ways)
 
@@ -212,7 +213,7 @@ class Locks(unittest.TestCase):
 
         def step(i):
             ways[i](lambda: body(i))
-            bough.check_interrupt()  # the worker that holds the lock most of the time rarely waits for it
+            bough.check_interrupt()  # a worker that holds the lock most of the time rarely meets an interrupt in a wait
             return not over
 
         workers = [Worker(lambda i=i: step(i)) for i in range(len(ways))]

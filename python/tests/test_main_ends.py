@@ -13,7 +13,7 @@ class MainEnds(Case):
         self.ends("work()\ndef leave():\n    sys.exit(4)\nleave()", status=4, says=["worker: exit 0"])
 
     def test_sys_exit_that_is_caught(self):
-        """it is no exit: main ends as usual, and no thread is interrupted"""
+        """no exit happens: main ends as usual, and no thread is interrupted"""
         self.ends(
             """
             done = threading.Event()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a new user does wrong with time limits, results, executors and asyncio. Each error says in one message what was wrong, what
-was got and what to do, and its traceback ends at the user's line."""
+"""Mistakes of new users with time limits, results, executors and asyncio. Each error's message names what was wrong,
+what was given and what to do, and its traceback ends at the user's line."""
 import asyncio
 import concurrent.futures
 import gc
@@ -29,7 +29,8 @@ class Mistake(unittest.TestCase):
     maxDiff = None
 
     def says(self, mistake, error, message, shows=False):
-        """`shows` whether its traceback shows a frame of bough's: a coroutine can't do without"""
+        """The call's error has this message. `shows`: its traceback has a frame of bough, as a coroutine function's
+        must."""
         try:
             mistake()
         except error as caught:
@@ -48,10 +49,10 @@ class Mistake(unittest.TestCase):
 
 
 class Tracebacks(Mistake):
-    PLAIN = {"to_thread", "Interrupted", "MultipleError", "ThreadExit"}  # a coroutine function; exceptions
+    PLAIN = {"to_thread", "Interrupted", "MultipleError", "ThreadExit"}  # one coroutine function, and exceptions
 
     def test_every_function(self):
-        """is without frames of bough: see without_frames()"""
+        """shows no frames of bough in its errors' tracebacks: see without_frames()"""
         for name in {*bough.__all__, *bough.ladder.__all__} - self.PLAIN:
             thing = getattr(bough, name)
             self.assertNotIsInstance(thing, types.FunctionType, name)

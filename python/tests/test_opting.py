@@ -18,7 +18,7 @@ class Injected(Exception):
 
 
 def state():
-    found = methods(), errors(), attributes(), slots()  # which import modules
+    found = methods(), errors(), attributes(), slots()  # these calls import modules
     report = bough.report()
     names = ("opted_in", "interposed", "hooked", "methods", "errors", "replaced")
     finders = [finder for finder in sys.meta_path if type(finder).__module__.startswith("bough")]
@@ -55,7 +55,7 @@ class Failures(unittest.TestCase):
         self.assert_nothing_changes()
 
     def count(self, module, name):
-        """The number of times that opt_in() calls this."""
+        """The number of times that opt_in() calls this function."""
         original, calls = getattr(module, name), []
         setattr(module, name, lambda *args: (calls.append(1), original(*args))[1])
         try:

@@ -40,7 +40,7 @@ import subprocess
 print(hasattr(subprocess.Popen.__init__, "__wrapped__"))
 """
 
-# The thread is interrupted before it imports what bough has to change.
+# The thread is interrupted before it imports a module that bough has to change.
 INTERRUPTED = """
 import bough, sys
 def work():
@@ -133,6 +133,6 @@ False
         self.assertEqual((process.status, process.out), (0, expected), str(process))
 
     def test_an_import_by_an_interrupted_thread(self):
-        """either fails completely, or the module is changed"""
+        """either fails completely, or the module is changed completely"""
         process = run("-c", INTERRUPTED)
         self.assertEqual(process.out, "ok True\n", str(process))

@@ -56,7 +56,7 @@ class Plain(unittest.TestCase):
         self.assertEqual((item.error, item.read), (None, b"x"))
 
     def test_wait_for_in_a_child(self):
-        """nor there: the loop's thread has opted in, and was not interrupted"""
+        """in a child: nor does it change pools there, as the loop's thread has opted in, and was not interrupted"""
         with bough.branch() as b:
             b.add(self.test_wait_for)
 
@@ -182,7 +182,7 @@ class Widening(unittest.TestCase):
         self.assertEqual((of_pools(), bough.report()["pools"]), ([], False))
 
     def test_a_pool_that_is_there(self):
-        """its next items can be cancelled, also by futures that exist already; an item that runs can't"""
+        """its next items can be cancelled, also by existing futures; an item that already runs can't"""
         first, second = Blocked(self), Blocked(self)
         bough.opt_in()
         with ThreadPoolExecutor(1) as pool:
@@ -223,7 +223,7 @@ class Widening(unittest.TestCase):
         self.assertEqual(len(of_pools()), 3)
 
     def test_a_branch_first(self):
-        """the program opts its pools in when a library has opened a branch already"""
+        """the program opts its pools in after a library has opened a branch"""
         with bough.branch():
             self.assertTrue(bough.opt_in(pools=True))
 

@@ -23,7 +23,7 @@ class Readers(unittest.TestCase):
         self.addCleanup(bough.opt_out)
 
     def reader(self, cls=threading.Thread, name=None, catch=True):
-        """Yields a thread that is blocked in os.read(), and a function that lets it go on."""
+        """Yields a thread that is blocked in os.read(), and a function that lets it continue."""
         pair = pipe()
         r, w = pair.__enter__()
         self.addCleanup(pair.__exit__, None, None, None)

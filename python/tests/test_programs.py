@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The programs of examples/programs, which know nothing of bough: Ctrl-C and SIGTERM under `python -m bough run` end them, and their
-threads clean up. `test_programs.py --table` measures each with and without bough, for docs/programs.md."""
+"""The programs of examples/programs, which were not written for bough: under `python -m bough run`, Ctrl-C and SIGTERM
+end them, and their threads clean up. `test_programs.py --table` measures each with and without bough, for
+docs/programs.md."""
 import contextlib
 import os
 import re
@@ -23,7 +24,7 @@ SOON = 10 * SCALE  # seconds: a program whose threads do not end by the interrup
 
 
 class Program:
-    """One of the programs: what it imports, how it is made busy, what it writes then, and what its cleanup writes."""
+    """One of the programs: its imports, the way to make it busy, its output then, and the output of its cleanup."""
 
     modules = ()
     begun = ended = ""
@@ -34,12 +35,12 @@ class Program:
 
     @contextlib.contextmanager
     def running(self, *how):
-        """It does its work, in a thread."""
+        """Runs the program until its thread works."""
         with contextlib.ExitStack() as stack:
             arguments = self.arguments(stack)
             process = stack.enter_context(Process(*how, PROGRAMS / f"{self.name}.py", *arguments))
             self.make_busy(process, stack)
-            process.until(self.begun + "\n")  # in a piece of its own: with the next one the thread is in its try block
+            process.until(self.begun + "\n")  # with the next output the thread is in its try block
             self.settle(process)
             yield process
 
@@ -64,10 +65,10 @@ class Server(Program):
         client.sendall(self.request)
 
     def settle(self, process):
-        process.until_in("poll", main=True)  # it has started the thread, and waits for the next client
+        process.until_in("poll", main=True)  # main has started the thread, and waits for the next client
 
     def connected(self, port):
-        """The program has named its port, and listens there a moment later."""
+        """Connects to the program, which listens on its port a moment after it has printed it."""
         end = time.monotonic() + 30 * SCALE
         while True:
             try:
@@ -83,7 +84,8 @@ class Scheduler(Program):
     statuses = {signal.SIGINT: 0, signal.SIGTERM: -signal.SIGTERM}
 
     def settle(self, process):
-        """It logs and drops whatever comes while it submits a job, an exit as well: it has gone on to wait for the next one."""
+        """Waits until the program waits for the next job, because it logs and drops any exception while it submits a
+        job."""
         for _ in range(5):
             process.until_in("futex", main=True)
 
@@ -199,7 +201,7 @@ add_tests()
 
 # ---- the table ---------------------------------------------------------------------------------------------------------
 
-WAITED = 5  # seconds: then it is said to hang
+WAITED = 5  # the seconds after which a program counts as hanging
 
 
 def measured(program, how, signo):

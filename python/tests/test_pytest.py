@@ -174,7 +174,7 @@ MISTAKES = {
     "bough_timeout(1)\n@pytest.mark.bough_timeout(2)": "a test has one marker bough_timeout, and this one has 2 (2 and 1): remove the others",
 }
 
-# The last line of the traceback
+# The last line of each traceback
 STUCK_AT = {
     "test_sleep": "time.sleep(1000)",
     "test_event": "self._cond.wait(timeout)",
@@ -225,7 +225,7 @@ class Limits(unittest.TestCase):
         self.assertEqual(self.run_.status, 1, str(self.run_))
 
     def test_next_tests_run(self):
-        """what comes after a test that was ended: its fixtures, the next test"""
+        """after a test that was ended, its fixtures end, and the next test runs"""
         for name in PASSED:
             with self.subTest(name):
                 self.assertEqual(self.run_.outcome(name)[0], "passed", str(self.run_))

@@ -11,7 +11,7 @@ from pytested import FACTORS, GRACE, SHORT, Run, environment, has, needs, where
 
 limit = 240
 
-# No thread has room for such a stack.
+# A thread with a stack of this size can't be started.
 UNWATCHED = """
     threading.stack_size(1 << 47)
 
@@ -77,7 +77,7 @@ SWALLOWS = """
 
 @needs("pytest")
 class Stuck(unittest.TestCase):
-    """The end of a run by a test that nothing ends."""
+    """A test that can't be ended ends the run."""
 
     @classmethod
     def setUpClass(cls):
@@ -117,14 +117,14 @@ class Stuck(unittest.TestCase):
         self.assertNotIn("test_after", run.cases)
 
     def test_keeps_the_gil(self):
-        """where no Python code can run, there is the same without the summary"""
+        """if no Python code can run, the same is printed, without the summary"""
         run = self.runs["with the GIL"]
         self.assertEqual(run.status, 70, str(run))
         self.check_log(run, "is stuck in C code that keeps the GIL", r'test_it.py", line \d+, in test_stuck')
         self.assertIn("---- captured stdout ----\nwhat it has printed\n", run.err)
 
     def test_swallows(self):
-        """a test that swallows the exception of its limit gets it again, and ends the run in the end"""
+        """a test that swallows the exception of its limit gets it again, and finally ends the run"""
         run = self.runs["swallows"]
         self.assertEqual(run.status, 70, str(run))
         kind, message, text = run.outcome("test_twice")
@@ -196,7 +196,7 @@ class Settings(unittest.TestCase):
     }  # fmt: skip
 
     def test_setting(self):
-        """the setting counts where there is no marker; func_only; what is debugged has no limit"""
+        """the setting counts for tests without a marker; func_only; a test under a debugger has no limit"""
         for factor in FACTORS:
             ini = f"bough_timeout = {SHORT * factor:g}\nbough_timeout_func_only = true"
             run = Run(self.TESTS, ini=ini, stdin=subprocess.PIPE, factor=factor).end("c\n")

@@ -12,8 +12,8 @@ import unittest
 from process import Process, run
 from tools import until
 
-# Threads that bough has started, and one that it does not know, blocked at known lines. The main thread writes its interpreter's
-# answer, then holds the GIL in C code.
+# Threads that bough has started, and one that bough does not know, blocked at known lines. The main thread writes the
+# frames that the interpreter reports, then holds the GIL in C code.
 PROGRAM = """
 import collections, itertools, json, os, sys, threading
 import bough
@@ -119,7 +119,7 @@ KNOWN = sys.byteorder == "little" and RELEASED and not sysconfig.get_config_var(
 @unittest.skipIf(KNOWN, "the command knows this interpreter")
 class Unknown(unittest.TestCase):
     def test_says_so(self):
-        """the dump of an interpreter that the command does not know has all but its stacks, and the reason"""
+        """the dump of an interpreter that the command does not support has the reason in place of the Python stacks"""
         with Process("-c", "import bough, time; bough.opt_in(); print('ready'); time.sleep(3600)") as process:
             process.until("ready")
             found = json.loads(run("-m", "bough", "dump", "--json", str(process.process.pid)).out)
@@ -192,7 +192,7 @@ class Stacks(unittest.TestCase):
         for tid, ((function, file, line), *_) in wanted.items():
             self.assertRegex(text, rf" {tid}, .*, {function} at {re.escape(escaped(file))}:{line}\n")
             self.assertEqual(lines[tid], {"function": function, "file": file, "line": line, "gil": False})
-        self.assertIn(None, lines.values())  # the library's
+        self.assertIn(None, lines.values())  # the library's threads
         os.kill(pid, signal.SIGCONT)
         process.process.stdin.write(b"\n")
         process.process.stdin.flush()
@@ -229,7 +229,7 @@ class Stacks(unittest.TestCase):
                 self.assertEqual([f[0] for f in wanted[called][:6]], ["deep"] * 3 + [LAMBDA + ".<locals>.<lambda>", LAMBDA, "called_by_c"])
 
     def test_own(self):
-        """a thread that waits in code of the package is shown at the line of the program that called it"""
+        """a thread that waits in the package's code is shown at the program's line that called it"""
         with Process("-c", WAITS) as process:
             process.until("ready")
 

@@ -34,7 +34,7 @@ class Windows(unittest.TestCase):
         _bough.set_window(None)
 
     def race(self, wait, at, do, *, post_when_blocked):
-        """Runs wait(); do() runs in the window `at`, once. Returns the result."""
+        """Runs wait(), and do() once in the window `at`. Returns the result."""
         done = []
 
         def in_window(name):
@@ -54,7 +54,7 @@ class Windows(unittest.TestCase):
         self.assertEqual(done, [at])
         return thread.result
 
-    # ---- the interrupt comes between the first try and the wait: the thread does not sleep yet
+    # ---- the interrupt comes between the first try and the wait, while the thread does not sleep yet
 
     def posted_before_the_wait(self, wait):
         return self.race(
@@ -134,7 +134,7 @@ class Windows(unittest.TestCase):
                     return condition.wait()
 
             def notify():
-                # in the window the waiter holds nothing
+                # the waiter does not hold the lock in the window
                 with condition:
                     condition.notify()
 

@@ -18,7 +18,7 @@ from bough import _bough
 from tools import until
 
 WORDS = ctypes.sizeof(ctypes.c_void_p)
-HEAD = object.__basicsize__ // WORDS  # of each object, in words: longer in a free-threaded interpreter
+HEAD = object.__basicsize__ // WORDS  # the words of each object's header: more in a free-threaded interpreter
 TP_ALLOC = HEAD + 36  # in a PyTypeObject; checked below
 
 
@@ -31,7 +31,7 @@ def tp_alloc(cls):
 
 
 def method(descriptor):
-    """ml_meth of a method descriptor: behind PyDescr_COMMON lies the PyMethodDef."""
+    """The address ml_meth of a method descriptor, whose PyMethodDef follows PyDescr_COMMON."""
     return word(word(id(descriptor), HEAD + 3), 1)
 
 
@@ -87,7 +87,7 @@ def cut_works():
 def signature(function):
     try:
         return str(inspect.signature(function))
-    except ValueError:  # as for some of C's
+    except ValueError:  # some functions in C have no signature
         return None
 
 
@@ -180,7 +180,7 @@ class OptingIn(unittest.TestCase):
         ours, in_front = (ctypes.c_void_p * 3)(), (ctypes.c_void_p * 3)()
         get(ours)
         in_front[:] = ours
-        in_front[0] = 1  # a context, which bough's ignores: so this is another allocator that calls bough's
+        in_front[0] = 1  # sets the allocator's context, which bough's allocator ignores: so this is another one
         put(in_front)
         self.assertTrue(bough.opt_out())
         self.assertTrue(bough.opt_in())
@@ -206,7 +206,7 @@ class OptingIn(unittest.TestCase):
 
 
 def methods_shared():
-    """acquire and acquire_lock, and mostly __enter__ too, are one function by several names."""
+    """Some methods are one function with several names: acquire, acquire_lock, and often __enter__."""
     found = methods()
     return len(found) - len(set(found.values()))
 

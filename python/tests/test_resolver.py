@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Names that the server does not resolve: a lookup is interrupted at once, and the next one works. The test runs a name server in
-separate namespaces, which needs root."""
+"""Lookups at a silent name server are interrupted at once, and the next lookup works. The server runs in separate
+namespaces, which needs root."""
 import sys
 import unittest
 from pathlib import Path

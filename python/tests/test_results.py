@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Results of children: result(); and what names them in errors and on the screen."""
+"""Results of children: result(); the names of children in errors and in texts."""
 import gc
 import inspect
 import os
@@ -20,7 +20,7 @@ PACKAGE = os.path.dirname(bough.__file__)
 
 
 def frames(error):
-    """The functions in its traceback, which contains none of bough."""
+    """The functions in the error's traceback, which must have none of bough."""
     found = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in found if frame.filename.startswith(PACKAGE)]
     if own:
@@ -124,7 +124,7 @@ class Results(unittest.TestCase):
             del thing
             self.assertIs(child.result(), seen())
             del child, b
-            until(lambda: seen() is None)  # its thread may be about to drop it
+            until(lambda: seen() is None)  # the child's thread may be about to drop it
         finally:
             gc.enable()
 
@@ -306,7 +306,7 @@ class Names(unittest.TestCase):
                 self.assertIs(pickle.loads(pickle.dumps(thing)), thing)
 
     def test_ladder(self):
-        """its names are in bough.ladder; the old ones are aliases"""
+        """the ladder's names are in bough.ladder; the old names are aliases"""
         from bough import ladder
         from bough.ladder import Rung
 

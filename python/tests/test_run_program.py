@@ -97,12 +97,12 @@ class Same(unittest.TestCase):
 
     @staticmethod
     def without_runpy(text):
-        """The frames by which the interpreter runs a module: bough shows fewer."""
+        """Removes the frames by which the interpreter runs a module, because bough shows fewer."""
         return re.sub(r'  File "<frozen runpy>", line \d+, in .*\n', "", text).replace("_run_code", "<no frame>")
 
     def check(self, arguments, *options):
         plain, under_bough = self.ended((*options,), arguments), self.ended((*options, "-m", "bough", "run"), arguments)
-        if "-m" in arguments or arguments[0].startswith(("folder", "archive", "-m")):  # where runpy's frames are on the stack
+        if "-m" in arguments or arguments[0].startswith(("folder", "archive", "-m")):  # runpy's frames are on the stack
             plain = plain[0], plain[1].replace("_run_code", "call stack is not deep enough"), plain[2]
         self.assertEqual(under_bough, plain)
 
@@ -128,7 +128,7 @@ class Same(unittest.TestCase):
         self.check(["other/names.py"])
 
     def test_no_working_directory(self):
-        """it was removed"""
+        """the working directory was removed"""
         code = (
             "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); "
             f"os.execv(sys.executable, [sys.executable, *sys.argv[1:], {str(self.here / 'names.py')!r}])"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`python -m bough run`: what Ctrl-C and SIGTERM do to programs that know nothing of bough. The patience that main and its threads
-have is a thirtieth of the grace."""
+"""`python -m bough run`: Ctrl-C and SIGTERM in programs that were not written for bough. Main and its threads have a
+thirtieth of the grace to end by themselves."""
 import signal
 import sys
 import unittest
@@ -70,7 +70,7 @@ class CtrlC(Case):
         self.check(body, signal.SIGINT, *AT_ONCE, status=0, out="awake joined")
 
     def test_asked_to_end(self):
-        """by the program: it has the time for that, and is not interrupted"""
+        """by the program: the thread has time to end, and is not interrupted"""
         body = """
 stop = threading.Event()
 def works():
@@ -116,7 +116,7 @@ finally:
         self.check(body, signal.SIGINT, *AT_ONCE, status=-2, out="awake got it")
 
     def test_going_on(self):
-        """a program that takes Ctrl-C for something else: its threads are left alone"""
+        """a program that handles Ctrl-C and continues: its threads are not interrupted"""
         body = """
 done = threading.Event()
 def works():
@@ -134,7 +134,7 @@ t.join()
         self.check(body, signal.SIGINT, *PATIENT, status=0, out="works", threads=1)
 
     def test_handlers(self):
-        """the interpreter's handler is found where a program looks for it; asyncio puts its own in"""
+        """signal.getsignal() returns the interpreter's handler; asyncio installs a handler"""
         body = """
 say(str(signal.getsignal(signal.SIGINT) is signal.default_int_handler))
 async def main():
@@ -151,7 +151,7 @@ asyncio.run(main())
         self.assertEqual(set(process.out.split()), {"True", "ready", "sleeps", "cancelled", "awake"})
 
     def test_ignored(self):
-        """as nohup and a shell's & have it, it stays"""
+        """a signal that nohup or a shell's & ignores stays ignored"""
         code = HEAD + "say(str(signal.getsignal(signal.SIGINT) is signal.SIG_IGN))"
         ignoring = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
         with Process("-c", ignoring, sys.executable, "-m", "bough", "run", "-c", code) as process:
@@ -189,7 +189,7 @@ finally:
         self.check(body, signal.SIGTERM, *LONG, status=-15, out="done", threads=1)
 
     def test_caught(self):
-        """as the SystemExit that it is: the status is the signal's all the same"""
+        """as a SystemExit: the status is the signal's nevertheless"""
         body = "start()\ntry:\n    pause()\nexcept SystemExit:\n    say('caught')"
         self.check(body, signal.SIGTERM, *PATIENT, status=-15, out="caught awake")
 
@@ -199,7 +199,7 @@ finally:
         self.check(body, signal.SIGTERM, status=7, out="awake")
 
     def test_forked(self):
-        """a process of multiprocessing is as without bough"""
+        """a process of multiprocessing behaves as without bough"""
         body = """
 child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
 child.start()

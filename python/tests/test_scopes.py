@@ -14,7 +14,7 @@ from branching import ENOUGH, A, block
 from tools import Gate, ended, pipe, started
 
 limit = 120
-stays = ("anon_inode:*event*", "bough*")  # the thread that delivers asynchronously, from first need on
+stays = ("anon_inode:*event*", "bough*")  # the async thread, from its first use on
 SOON = 0.02
 
 
@@ -32,7 +32,7 @@ class Blocks(unittest.TestCase):
         self.assertIsNone(caught.exception.__cause__)
         self.assertTrue(scope.cancelled_caught)
         self.assertTrue(scope.cancel_called)
-        time.sleep(0.001)  # no interrupt is left
+        time.sleep(0.001)  # is not interrupted
 
     def test_move_on_after(self):
         with move_on_after(SOON) as scope:
@@ -150,7 +150,7 @@ class Blocks(unittest.TestCase):
             self.assertEqual(files, {__file__})
 
     def test_in_main_and_threads(self):
-        """without anything else of bough: plain threads, pools, main"""
+        """a scope needs no opt-in: plain threads, pools, main"""
         from concurrent.futures import ThreadPoolExecutor
 
         def work():
@@ -295,8 +295,9 @@ class Deadlines(unittest.TestCase):
             block()
 
     def moved_in_time(self, work):
-        """work(scope, limit) moves the deadline of a block that has this limit, and the block comes to its end."""
-        for limit in 0.2, 2, ENOUGH:  # a deadline that has passed before it is moved ends the block
+        """work(scope, limit) moves the deadline of its block, which has this limit, so that the block reaches its
+        end."""
+        for limit in 0.2, 2, ENOUGH:  # a longer limit, if the deadline has passed before it was moved
             with fail_after(limit) as scope, contextlib.suppress(ThreadExit):
                 work(scope, limit)
                 break

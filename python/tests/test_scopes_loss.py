@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Deadlines at random moments lose nothing (rules 9, 12, 27): each block around a queue's, a socket's, a pipe's or a lock's operation either
-has done it or has not, whatever the deadline.
+Deadlines at random moments lose nothing (rules 9, 12, 27): a block around an operation of a queue, a socket, a pipe or
+a lock has either done it or not.
 
 BOUGH_LOSS (20000) blocks in each test, about half of which end by their deadline; the other side works at its own random pace.
 """
@@ -28,7 +28,7 @@ def setUpModule():
 
 
 def pause():
-    """As long as a few limits, or none."""
+    """Waits for up to a few limits."""
     for _ in range(random.randrange(4)):
         hashlib.sha256(memoryview(BLOCK)[random.randrange(len(BLOCK)) :])
 
@@ -211,7 +211,7 @@ class Loss(unittest.TestCase):
         thread = threading.Thread(target=hold, daemon=True)
         thread.start()
         cut = blocks = 0
-        while blocks < BLOCKS or not cut:  # the two may keep step, so that the lock is free each time
+        while blocks < BLOCKS or not cut:  # both threads may stay in step, so that the lock is free each time
             blocks += 1
             held = False
             with move_on_after(moment()) as scope:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Scopes are nested as Trio's: random programs of scopes, points, deadlines and cancels do the same under both."""
+"""Scopes nest like Trio's: random programs of scopes, points, deadlines and cancels do the same with both."""
 import contextlib
 import importlib.util
 import math

@@ -20,7 +20,7 @@ from branching import ENOUGH, A, block
 from tools import Gate, ended, pipe, started
 
 limit = 120
-stays = ("anon_inode:*event*", "bough*")  # the thread that delivers asynchronously, from first need on
+stays = ("anon_inode:*event*", "bough*")  # the async thread, from its first use on
 SOON = 0.02
 
 
@@ -113,7 +113,7 @@ class Decorators(unittest.TestCase):
     def test_function(self):
         @fail_after(SOON)
         def work(seconds, *, result="done"):
-            """Its words."""
+            """The docstring."""
             if seconds:  # 0: a block without a point succeeds, however late it is
                 time.sleep(seconds)
             return result

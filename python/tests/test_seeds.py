@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs of examples/python, which come from the source documents: each a real process."""
+"""The programs of examples/python, each in a process."""
 import re
 import signal
 import socket
@@ -32,7 +32,7 @@ class Seeds(unittest.TestCase):
 
     def test_graceful_exit_by_ctrl_c(self):
         """graceful_exit.py: Ctrl-C interrupts them all, and is handled: status 0"""
-        # Unbuffered, a line and its end are two pieces, and another thread's may come between.
+        # Without a buffer, a line and its end are two writes, and another thread's line may come between them.
         with Process(EXAMPLES / "graceful_exit.py", env={"PYTHONUNBUFFERED": ""}) as p:
             while len(p.calls()) < 9:
                 self.assertIsNone(p.process.poll())
@@ -107,7 +107,7 @@ class Seeds(unittest.TestCase):
         self.assertEqual(p.err, "")
 
     def test_accept_loop_failure(self):
-        """accept_loop.py: the first failure of a handler wakes the blocked accept, and is what is raised"""
+        """accept_loop.py: the first failure of a handler wakes the blocked accept, and is raised"""
         p, port = self.serve("accept_loop.py")
         with socket.create_connection(("127.0.0.1", port)) as idle, socket.create_connection(("127.0.0.1", port)) as s:
             s.sendall(b"fail\n")

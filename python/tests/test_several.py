@@ -208,7 +208,7 @@ class Races(unittest.TestCase):
             race(stop)
 
     def test_interrupt(self):
-        for limit in 0.1, 1, ENOUGH:  # a deadline that passes before its begin ends no call
+        for limit in 0.1, 1, ENOUGH:  # a longer limit, if the deadline has passed before a call began
             place = Place()
             with self.assertRaises(TimeoutError), bough.fail_after(limit):
                 race(lambda: block_and(place), block)

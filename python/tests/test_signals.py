@@ -11,7 +11,7 @@ from pathlib import Path
 from process import LIMIT, SCALE, Process, run
 from signalled import AFTER_ONE_EVENT, PROGRAM, Case, program, until_it_computes
 
-CAP = LIMIT / 2  # seconds: such an end comes after a grace of 4 to 6 s, however busy the machine is, and by itself
+CAP = LIMIT / 2  # seconds in which the ladder, whose grace is 4 to 6 s, has ended a process, even on a busy machine
 # The exit has a quarter of the grace, 1.5 s, before the process is killed.
 
 
@@ -47,7 +47,7 @@ class Unhandled(Case):
         )
 
     def test_in_a_join(self):
-        """main waits for the thread, as most do"""
+        """main waits for the thread, as in most programs"""
         for signo in signal.SIGTERM, signal.SIGINT:
             main = "worker = work(); ready(); worker.join()"
             self.ends(main, signo, at="futex", status=-signo, says=[f"worker: signal {signo:d}"])
@@ -90,7 +90,7 @@ class Unhandled(Case):
             """,
             signal.SIGTERM,
             status=-signal.SIGTERM,
-            says=["worker: s"],  # interrupted by the signal, or by the body that the signal has ended
+            says=["worker: s"],  # "signal", or "stop" if the body that the signal has ended interrupts it
         )
 
     def test_while_main_runs_bytecode(self):
@@ -164,12 +164,13 @@ class WhileOptingIn(Case):
     """A signal that comes during the opt-in ends the program as it would without bough."""
 
     def test_at_each_step(self):
-        """before the signals are taken, when the library has them, and when Python has a handler that the library does not know of"""
+        """before the library handles the signals, after that, and when Python has a handler that the library does not
+        know"""
         for name in "opt in: calls are interposed", "signals: the library has them", "signals: Python has one":
             for signo in signal.SIGTERM, signal.SIGHUP:
                 with self.subTest(name, signo=signo):
                     process = self.ends(OPTS_IN.format(name=name, signo=signo), status=-signo)
-                    self.assertNotIn("rung", process.err)  # at once, not by the ladder
+                    self.assertNotIn("rung", process.err)  # it has ended at once, not by the ladder
 
 
 class Handled(Case):
@@ -338,7 +339,7 @@ class Climbs(Case):
         self.assertIn("goes up to rung 5 (exit)", process.err)
 
     def stuck(self, main, *signals, grace, how):
-        """Main waits in C indefinitely, and no library thread has run any code of the program before."""
+        """A program whose main waits in C indefinitely, before any of bough's threads has run code of the program."""
         main = f"""
             bough.opt_in()
             {main}
@@ -379,7 +380,7 @@ class Climbs(Case):
         with tempfile.TemporaryDirectory() as folder:
             dump = Path(folder, "dump")
             main = f"""bough.last_words({str(dump)!r})
-            at_exit = ctypes.CFUNCTYPE(None)(lambda: None)  # wants the interpreter lock
+            at_exit = ctypes.CFUNCTYPE(None)(lambda: None)  # needs the GIL
             ctypes.CDLL(None).__cxa_atexit(at_exit, None, None)"""
             process = self.stuck(main, signal.SIGTERM, grace=4, how="PyDLL")
             self.assertEqual(process.status, -signal.SIGKILL, str(process))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Posts to threads that have not used bough: they are in the tree, reported as overdue, and meet the interrupt at their first use
-(rule 16)."""
+"""Posts to threads that have not used bough. Such a thread is in the tree, is reported as overdue, and meets the
+interrupt at its first use (rule 16)."""
 import _thread
 import ctypes
 import gc
@@ -39,7 +39,8 @@ class Strangers(unittest.TestCase):
         return [t for t in self.steps if t.name == name and t.before == t.after]
 
     def reader(self, name, function=read):
-        """A plain thread that is blocked in os.read(), what it reads, and what lets it go on."""
+        """Yields a plain thread that is blocked in os.read(), its list of what it has read, and a function that lets it
+        continue."""
         pair = pipe()
         r, w = pair.__enter__()
         self.addCleanup(pair.__exit__, None, None, None)

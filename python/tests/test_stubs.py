@@ -15,7 +15,7 @@ import bough
 BUILD = Path(bough.__file__).resolve().parents[1]
 
 
-# Names that stubtest must not check, as regular expressions. It can't see the C signature of a Child.
+# Regular expressions for names that stubtest must not check: it can't see the C signature of a Child.
 NO_DIFFERENCE = r"""
 bough\.Child\.__init__
 bough\._\w+(\..*)?
@@ -23,7 +23,7 @@ bough\.(UNWIND|PROMOTE|DISMISS)
 """
 
 
-# The private files have no annotations. Debian's mypy knows TypeVarTuple, but has to be asked for it.
+# The private files have no annotations. Debian's mypy has TypeVarTuple, but needs an option for it.
 FEATURES = "TypeVarTuple", "Unpack"
 CONFIG = f"""[mypy]
 enable_incomplete_feature = {", ".join(FEATURES)}
@@ -118,7 +118,7 @@ bough.race(work)
 
 
 def lack():
-    """Is an extension module of mypy's missing? Its parser is asked for only when there is something to parse."""
+    """Whether an extension module of mypy is missing, which mypy reports only when it parses a file."""
     for module in "librt.internal", "ast_serialize":
         if importlib.util.find_spec(module.partition(".")[0]) is not None:
             if subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True).returncode:
@@ -139,7 +139,7 @@ class Stubs(unittest.TestCase):
         return run
 
     def test_stubtest(self):
-        """stubtest finds no difference between bough/__init__.pyi and the module that is built"""
+        """stubtest finds no difference between bough/__init__.pyi and the built module"""
         with tempfile.TemporaryDirectory() as folder:
             config, allowed = Path(folder, "mypy.ini"), Path(folder, "allowed")
             config.write_text(CONFIG)

@@ -13,7 +13,7 @@ from bough import ThreadExit, _bough
 from channels import full_pipe
 from tools import bytecode, ended, open_what_stays, points, poll_for, started, until_blocked, until_inside
 
-stays = ("*/libffi.so*",)  # which callbacks from C are made with
+stays = ("*/libffi.so*",)  # by which ctypes makes callbacks
 setUpModule = open_what_stays
 
 
@@ -81,7 +81,7 @@ class Swallowed(unittest.TestCase):
         self.assertIs(ended(thread), error)
 
     def goes_on_to_wait(self, function, post):
-        """`function` is interrupted where it waits, and what is raised is dropped. The next call raises it."""
+        """`function` is interrupted in a wait, and the exception is dropped. The next call raises it again."""
 
         def run():
             _bough.set_grace(3600)  # after which it would come again anyway
@@ -149,7 +149,7 @@ class Swallowed(unittest.TestCase):
             self.each_kind(report)
 
     def test_others_are_reported(self):
-        """an exception that is no interrupt is reported as without bough"""
+        """an exception that no interrupt has raised is reported as without bough"""
         def run():
             class Fails:
                 def __del__(self):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which C file of the extension needs which, by the symbols of its objects: no cycles, and calls upward are declared in upcalls.h.
+"""The dependencies of the extension's C files, by the symbols of their objects: no cycles, and upcalls.h declares calls
+upward.
 
-The order of the folders is that of meson.build, from below."""
+meson.build lists the folders from the lowest layer up."""
 import re
 import subprocess
 import unittest
@@ -49,7 +50,7 @@ def height(file):
 
 
 def cycle(edges):
-    """Files that depend on each other, in order; None."""
+    """A list of files that depend on each other in a cycle, or None."""
     graph = {}
     for file, other in edges:
         graph.setdefault(file, set()).add(other)

@@ -18,7 +18,7 @@ TESTS = Path(__file__).resolve().parent
 
 class Document(unittest.TestCase):
     def test_rows(self):
-        """those of calls.txt, in its order"""
+        """the table has the rows of calls.txt, in their order"""
         head, _, *lines = table.part(TEXT, "table")
         self.assertEqual(list(table.cells_of(lines)), list(ROWS))
         self.assertEqual([table.short(name) for name in head.strip("| ").split(" | ")[4:]], list(enumeration.VERSIONS))
@@ -37,7 +37,7 @@ class Document(unittest.TestCase):
                         self.assertTrue(state)
 
     def test_what_follows(self):
-        """the summary, the list of limits and the reasons are those that table.py makes of the table and the lists"""
+        """table.py would make the same summary, list of limits and reasons from the table and the lists"""
         _, _, *lines = table.part(TEXT, "summary")
         counts = [int(line.split(" | ")[4]) for line in lines]
         self.assertEqual(TEXT, table.follow(TEXT, counts), "run table.py write, or make blocking")

@@ -286,7 +286,7 @@ class WhatIsLeft(unittest.TestCase):
             gc.enable()
 
     def test_unstarted(self):
-        """so is one that was never started"""
+        """a thread that was never started is freed without the collector"""
         thread = bough.Thread(target=lambda: None)
         thread.interrupt()
         ref = weakref.ref(thread)
@@ -294,7 +294,7 @@ class WhatIsLeft(unittest.TestCase):
         self.assertIsNone(ref())
 
     def grows(self, function, rounds=400):
-        """Objects, and bytes, that `rounds` rounds leave."""
+        """The objects and bytes that are left after `rounds` rounds."""
         for _ in range(50):
             function()
         gc.collect()
@@ -361,7 +361,7 @@ class WhatIsLeft(unittest.TestCase):
         self.assertNothingGrows(one)
 
     def test_last_finalizers_leave_nothing(self):
-        """those that use bough when their thread's local data is freed"""
+        """finalizers that use bough when their thread's local data is freed leave no objects"""
         def one():
             ended(started(uses_it_to_the_end, threading.local(), cls=threading.Thread))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The ticker does not disturb other threads: it is woken at once only for work that cannot wait."""
+"""The ticker does not disturb other threads: only work that cannot wait wakes it at once."""
 import subprocess
 import sys
 import unittest

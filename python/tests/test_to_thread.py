@@ -119,7 +119,7 @@ class Tasks(unittest.TestCase):
         self.run_task(main())
 
     def test_nothing_is_lost(self):
-        """whatever moment a wait_for() ends at"""
+        """however early or late a wait_for() ends"""
 
         async def take(get, seconds):
             try:

@@ -134,7 +134,7 @@ class OtherTools(unittest.TestCase):
     """What another tool has switched off at a place (DISABLE), as test coverage does, stays off there."""
 
     def events_of(self, function):
-        """Of `function`, each place once."""
+        """The places at which `function` reports an event, each once."""
         seen, monitoring = [], sys.monitoring
         monitoring.use_tool_id(monitoring.COVERAGE_ID, "test")
         self.addCleanup(monitoring.free_tool_id, monitoring.COVERAGE_ID)
@@ -148,7 +148,7 @@ class OtherTools(unittest.TestCase):
         return seen
 
     def assert_once(self, function, again):
-        """`again()` has it called: from the second time on there is no place left that reports an event."""
+        """`again()` calls the function. From the second call on no place reports an event."""
         seen = self.events_of(function)
         again()
         self.assertGreater(len(seen), 3)
@@ -201,7 +201,7 @@ class OtherTools(unittest.TestCase):
 
 @unittest.skipUnless(hasattr(sys, "monitoring"), "sys.monitoring is new in 3.12")
 class Monitoring(unittest.TestCase):
-    """To watch an instruction takes longer than the rest of an interrupt, so it is done only where it has to be."""
+    """Watching an instruction takes longer than the rest of an interrupt, so it is done only where it is needed."""
 
     def assert_never_on(self, function, *args):
         calls, original = [], sys.monitoring.set_local_events

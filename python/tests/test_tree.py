@@ -40,7 +40,7 @@ class Table(HTMLParser):
 
 class Trees(unittest.TestCase):
     def a_tree(self, name="waits"):
-        """The tree, while a child in a branch waits in a critical section and is asked to stop."""
+        """The tree while a child in a branch waits in a critical section, and has a pending interrupt."""
         inside, leave = Gate(), Gate()
 
         def run():
@@ -82,7 +82,7 @@ class Trees(unittest.TestCase):
         self.assertIn(' stop "', child[3])
 
     def test_hostile(self):
-        """names and reasons are text: no tag, no control character, no row of their own"""
+        """names and reasons are text: they add no tag, no control character and no row"""
         for name in HOSTILE, "<b>", "thread (7), masked: ", "&lt;":
             with self.subTest(name=name):
                 found = self.a_tree(name)
@@ -133,7 +133,7 @@ class Trees(unittest.TestCase):
 
     @unittest.skipUnless(importlib.util.find_spec("IPython"), "there is no IPython for this interpreter")
     def test_ipython(self):
-        """IPython's formatters make both forms of it"""
+        """IPython's formatters make both forms of the tree"""
         code = """
 from IPython.core.interactiveshell import InteractiveShell
 import bough

@@ -21,7 +21,7 @@ except ImportError:
 try:
     import uvloop
 
-    uvloop.new_event_loop().close()  # libuv keeps a pipe of its own
+    uvloop.new_event_loop().close()  # libuv keeps a pipe
 except ImportError:
     uvloop = None
 
@@ -81,7 +81,7 @@ class Trio(unittest.TestCase):
         self.assertEqual(got, ["result"])
 
     def test_shielded_meanwhile(self):
-        """by a scope between the cancelled one and the call: what has interrupted the call is raised"""
+        """by a scope between the cancelled scope and the call: the interrupt's exception is raised"""
         call, gate, behind = Blocked(self), Gate(), []
 
         def late():
@@ -142,7 +142,7 @@ class Native(unittest.TestCase):
     options = {"backend": "asyncio"}
 
     def cancelled(self, call, scoped=False, until=None):
-        """What a task gets whose run_sync(call) is cancelled; its await afterwards; and how it ends."""
+        """Cancels a task's run_sync(call). Returns the task's exception, the result of its next await, and its end."""
         got, began = [], until or call.until_blocked
 
         async def body():

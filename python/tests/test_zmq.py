@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pyzmq: libzmq aborts the process if a wait fails in a way that it does not know, so an interrupt must not make it."""
+"""pyzmq: libzmq aborts the process if a wait fails with an unknown error, so an interrupt must not cause one."""
 import concurrent.futures
 import threading
 import time
@@ -33,7 +33,8 @@ class Zmq(unittest.TestCase):
         return socket
 
     def blocks(self, kind, call):
-        """call(socket), which never ends by itself. What it raises is kept; and the socket can be closed."""
+        """Runs call(socket), which never ends by itself, in a child. Keeps its exception. The socket can be closed
+        afterwards."""
         with self.socket(kind) as socket:
             self.thread = threading.get_native_id()
             self.began.set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Threads put in order, and what they raise kept for the test."""
+"""Tools that order threads, and keep what they raise for the test."""
 import os
 import sys
 import threading
@@ -11,13 +11,13 @@ import bough
 
 SCALE = float(os.environ.get("T_SCALE", 1))
 LIMIT = 20 * SCALE
-SOON = 0.5 * SCALE  # a time limit that passes when what it limits has begun
-A_WHILE = 0.15 * SCALE  # in which what must not happen would have happened
+SOON = 0.5 * SCALE  # a time limit that passes after the limited code has begun
+A_WHILE = 0.15 * SCALE  # in which an event that must not happen would have happened
 
 
 def started(function, *args, cls=bough.Thread, **flags):
-    """A thread that runs function(*args), or is about to: what is raised in it from now on is caught. `thread.raised` is what it
-    ended by, `thread.result` what it returned."""
+    """Starts a thread that runs function(*args). Returns when all exceptions that are raised in it will be caught:
+    `thread.raised` is the exception that ended it, `thread.result` the function's result."""
     begun = Gate()
 
     def run():
@@ -45,7 +45,7 @@ def until(condition, what="a condition"):
 
 
 def until_inside(thread, function):
-    """It is in this function, or below."""
+    """Waits until the thread executes this function, or a function that it has called."""
 
     def inside():
         frame = sys._current_frames().get(thread.ident)
@@ -67,7 +67,7 @@ def switches(thread):
 
 
 def is_blocked(thread):
-    """It sleeps in the kernel, and went on sleeping while nobody held the interpreter lock."""
+    """Whether the thread sleeps in the kernel, and went on sleeping while the GIL was free."""
     before = switches(thread)
     time.sleep(0.01)
     return state_of(thread) == "S" and switches(thread) == before
@@ -78,7 +78,7 @@ def until_blocked(thread):
 
 
 def ended(thread):
-    """Joins it. Returns what it raised, or None."""
+    """Joins the thread. Returns the exception that ended it, or None."""
     thread.join(LIMIT)
     if thread.is_alive():
         raise AssertionError(f"{thread} has not ended")
@@ -101,13 +101,13 @@ def pipe():
 
 
 class Gate(threading.Event):
-    """Passed once somebody has opened it; waiting in it has a time limit."""
+    """An event that a thread opens. Waiting for it has a time limit."""
 
     open = threading.Event.set
 
     def passed(self):
         if not self.wait(LIMIT):
-            raise AssertionError("nobody opened the gate")
+            raise AssertionError("no thread opened the gate")
 
 
 # ---- what threads do ------------------------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ def read(fd):
 
 
 class Blocked:
-    """A call that blocks until go_on(), and returns what it has read; with its arguments, if it has any. Records its thread, that
-    thread's name then, what it has read, and its error."""
+    """A call that blocks until go_on(), and returns the data that it has read, with its arguments if it has any.
+    Records its thread, the thread's name during the call, the data, and the error."""
 
     def __init__(self, test):
         pair = pipe()
@@ -168,7 +168,7 @@ class Blocked:
 
 
 def switch_often(add_cleanup):
-    """The GIL changes hands at any moment, until the cleanup that is added."""
+    """Makes threads switch at many places, because the GIL changes hands often. Adds a cleanup that ends that."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
     add_cleanup(sys.setswitchinterval, interval)
@@ -178,7 +178,7 @@ def switch_often(add_cleanup):
 
 
 def open_what_stays():
-    """What is opened once, and kept, is open before a test looks."""
+    """Makes bough open the descriptors that it keeps, before a test counts descriptors."""
     bough.raise_exc(threading.get_ident(), KeyError)
     try:
         bough.check_interrupt()
@@ -187,8 +187,8 @@ def open_what_stays():
 
 
 def assert_kept_out(test, function):
-    """function(inside, leave) opens `inside` where nothing may come in, stays there until `leave`, adds to that and goes on.
-    What is raised in it meanwhile comes after that."""
+    """function(inside, leave) opens `inside` in code that admits no exception, stays there until `leave` has an item,
+    and adds another. An exception that is posted meanwhile is raised after that code."""
     inside, leave = Gate(), []
     thread = started(function, inside, leave)
     inside.passed()

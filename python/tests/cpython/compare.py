@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """
-compare.py KIND TARGET [PATTERN...]: runs tests of other people with and without bough, and compares which of them pass. TAP.
+compare.py KIND TARGET [PATTERN...]: runs tests of other projects with and without bough, and compares which of them
+pass. Prints TAP.
 
-KIND: unittest, TARGET a module or package below CPython's `test`; or pytest, TARGET a package, or a file or folder of one. Only the tests whose
-names match a PATTERN, if there is one.
+KIND is unittest, with a module or package below CPython's `test` as TARGET, or pytest, with a package, or a file or
+folder of one. With PATTERNs only the tests run whose names match one.
 
-Each file runs in three modes, in processes of its own: without bough (plain), with the main thread opted in (main), and with every thread
-opted in (every). The tests of concurrent.futures also run with bough's executor in place of ThreadPoolExecutor (executor). A test whose outcome differs runs again, in turns without and with bough, until it has failed either without (then it
-varies and is skipped), or with bough alone for a second time (then it has failed). differences.toml names what may differ, and what is left out.
+Each file runs in three modes, in separate processes: without bough (plain), with the main thread opted in (main), and
+with every thread opted in (every). The tests of concurrent.futures also run with bough's executor in place of
+ThreadPoolExecutor (executor). A test whose outcome differs runs again, alternately without and with bough, until it
+fails without bough (then it varies, and is skipped), or a second time with bough alone (then it has failed).
+differences.toml names the differences that are allowed, and the tests that are left out.
 """
 import fcntl
 import fnmatch
@@ -28,9 +31,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 MODES = ("plain", "main", "every", "executor")
 SCALE = float(os.environ.get("T_SCALE", 1))
-LIMIT = 180 * SCALE  # seconds without a line
-ROUNDS = 4  # in which a test that differs runs again
-RESTARTS = 20  # after tests that crash or hang
+LIMIT = 180 * SCALE  # the seconds without a line after which a process counts as hanging
+ROUNDS = 4  # the number of times that a test that differs runs again
+RESTARTS = 20  # the number of processes for a file, if tests crash or hang
 EXIT = "the exit of the process"
 
 
@@ -38,7 +41,7 @@ EXIT = "the exit of the process"
 
 
 def make_environment(folder, mode, package):
-    """A virtual environment whose processes all start in this mode. Made once: several compare.py may run."""
+    """Makes a virtual environment whose processes all start in this mode. Several compare.py may share one."""
     python = folder / "bin/python"
     if not python.exists():
         venv.create(folder, system_site_packages=True, symlinks=True, clear=True)
@@ -67,7 +70,8 @@ def environments():
 
 
 def variables(folder):
-    """What the tests' processes get. bough is found by the environment's .pth file, in each mode."""
+    """The environment variables of the tests' processes. In each mode the virtual environment's .pth file adds
+    bough."""
     ours = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHON_GIL", "MESON_TEST_ITERATION", "LD_LIBRARY_PATH")
     kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("BOUGH")}
     return {**kept, "TMPDIR": str(folder), "HOME": str(folder)}
@@ -145,7 +149,7 @@ class Run:
                 self.done = True
 
     def end(self):
-        """Also of the processes that the tests have left behind."""
+        """Ends the process, and processes that the tests have left behind."""
         try:
             status = self.process.wait(LIMIT if self.done else 1)
             how = None if status == 0 else f"status {status}"
@@ -165,7 +169,7 @@ class Run:
 
 
 def run(python, kind, target, only=None, without=()):
-    """The outcomes of all tests. A test that ends the process, or hangs, is the last one of its process."""
+    """The outcomes of all tests. After a test that ends its process, or hangs, another process runs the rest."""
     outcomes, without = {}, list(without)
     for _ in range(RESTARTS):
         one = Run(python, kind, target, only, without)
@@ -188,11 +192,11 @@ def run(python, kind, target, only=None, without=()):
     return outcomes
 
 
-# ---- what is known ---------------------------------------------------------------------------------------------------
+# ---- known differences -----------------------------------------------------------------------------------------------
 
 
 class Known:
-    """differences.toml, as far as it is of this interpreter."""
+    """The entries of differences.toml for this interpreter."""
 
     def __init__(self):
         with open(HERE / "differences.toml", "rb") as file:
@@ -221,7 +225,7 @@ def modes_of(target):
 
 
 class Comparison:
-    """Of one file of tests."""
+    """The comparison of one file of tests."""
 
     def __init__(self, pythons, kind, target, only, known):
         self.pythons, self.kind, self.target, self.known = pythons, kind, target, known
@@ -239,10 +243,10 @@ class Comparison:
         return self.outcomes[mode].get(name) or Outcome("not there")
 
     def verdicts(self):
-        """name -> (ok, skipped because, text). A test that has not passed without bough is no test of it."""
+        """name -> (ok, reason of a skip, text). A test that fails without bough is skipped."""
         found, different = {}, []
         lost = [mode for mode in self.modes[1:] if not self.of(EXIT, mode).passed and self.of(EXIT, "plain").passed]
-        if lost and len(self.outcomes[lost[0]]) == 1:  # not one test has run
+        if lost and len(self.outcomes[lost[0]]) == 1:  # no test has run
             return {EXIT: self.again(EXIT, lost[0])}
         for name in self.names():
             plain = self.of(name, "plain")
@@ -263,7 +267,7 @@ class Comparison:
         return found
 
     def again(self, name, mode):
-        """Of a test that differs in this mode."""
+        """The verdict for a test that differs in this mode."""
         if name == EXIT:
             return False, None, f"plain: {self.of(name, 'plain').text}\n{mode}: {self.of(name, mode).text}"
         text = self.of(name, mode).text
@@ -277,7 +281,7 @@ class Comparison:
 
 
 def first_line(text):
-    """The line that says most: a traceback's last one."""
+    """The most informative line: of a traceback the last one."""
     lines = [line for line in text.splitlines() if line.strip()]
     return (lines[-1] if lines and lines[0].startswith("Traceback") else lines[0] if lines else "").strip()[:160]
 
@@ -300,7 +304,7 @@ class Tap:
 
 
 def targets(kind, target):
-    """The files: a package is one after the other."""
+    """The files of tests, one after the other for a package."""
     if kind == "pytest":
         package, _, rest = target.partition("/")
         path = Path(importlib.util.find_spec(package).origin).parent / rest
@@ -322,7 +326,7 @@ def is_there(kind, target):
 
 
 def main(kind, target, *only):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, as in the background of a shell
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not is_there(kind, target):

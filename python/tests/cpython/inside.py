@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-inside.py KIND TARGET CHOICE: runs the tests of TARGET in this process, and writes a line of JSON to descriptor 3 as each begins and ends.
+inside.py KIND TARGET CHOICE: runs the tests of TARGET in this process, and writes a line of JSON to descriptor 3 when a
+test begins, and when it ends.
 
-KIND: unittest, TARGET a module of CPython's package `test`; or pytest, TARGET a file or folder of a package. CHOICE: a file of JSON with `only` (null,
-or the tests to run) and `without` (the tests not to run; patterns).
+KIND is unittest, with a module of CPython's package `test` as TARGET, or pytest, with a file or folder of a package.
+CHOICE is a file of JSON with `only` (null, or the tests to run) and `without` (patterns of tests not to run).
 """
 import faulthandler
 import fnmatch
@@ -16,7 +17,7 @@ import unittest
 from pathlib import Path
 
 RESULTS = 3
-FIXTURES = {"distributed": ["distributed.utils_test"]}  # of a package whose source has them in a file that is not installed
+FIXTURES = {"distributed": ["distributed.utils_test"]}  # the installed package lacks its conftest.py
 
 
 def write(**line):
@@ -24,7 +25,7 @@ def write(**line):
 
 
 def matches(name, patterns):
-    """pytest's names have brackets, which are more than that in a pattern."""
+    """Compares literally first, because pytest's names have brackets, which are special in a pattern."""
     return name in patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -37,7 +38,7 @@ class Choice:
         self.seen = {}
 
     def name(self, test):
-        """A test that is there twice is numbered."""
+        """The test's name, with a number from its second occurrence on."""
         count = self.seen[test] = self.seen.get(test, 0) + 1
         return test if count == 1 else f"{test}#{count}"
 
@@ -69,7 +70,7 @@ class Lines(unittest.TestResult):
             self.running = None
 
     def note(self, test, outcome, text):
-        if self.running is None:  # of a class or module
+        if self.running is None:  # the outcome of a class or module
             write(ends=self.names.get(id(test)) or str(test), outcome=outcome, text=text, seconds=0)
             return
         self.outcome = outcome
@@ -95,7 +96,7 @@ class Lines(unittest.TestResult):
 
 
 def chosen(suite, choice, names):
-    """The suite, without the tests that are not wanted. Names are kept by the test's identity."""
+    """The suite with the chosen tests only. Stores each test's name by its id()."""
     tests = []
     for test in suite:
         if isinstance(test, unittest.TestSuite):
@@ -150,7 +151,7 @@ class Plugin:
 def run_pytest(target, choice):
     import pytest
 
-    # asyncio: trio and distributed run their coroutines themselves
+    # no:asyncio, because trio and distributed run their coroutines themselves
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:asyncio", "-m", "not slow", "--continue-on-collection-errors"]
     root = root_of(target)
     for module in FIXTURES.get(Path(target).relative_to(root).parts[0], ()):
@@ -159,7 +160,8 @@ def run_pytest(target, choice):
 
 
 def root_of(path):
-    """The folder that its package lies in, from which pytest names the tests. Folders of tests may be no packages."""
+    """The folder that contains the package, from which pytest names the tests. A folder of tests need not be a
+    package."""
     packages = [folder for folder in Path(path).parents if (folder / "__init__.py").exists()]
     return str(packages[-1].parent if packages else Path(path).parent)
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """
-Opts in at the start of an interpreter: `opted.opt_in("main")` for the main thread, `opted.opt_in("every")` for every thread. Or replaces
-an executor.
+Opts in at the start of an interpreter: `opted.opt_in("main")` for the main thread, `opted.opt_in("every")` for every
+thread. replace_executor() replaces the standard executor instead.
 
-compare.py copies this file into a virtual environment, whose .pth file calls opt_in(). So each process that a test starts opts in too, unless
-the test runs it without `site`.
+compare.py copies this file into a virtual environment, whose .pth file calls one of them. So each process that a test
+starts opts in too, unless the test runs it without `site`.
 """
 import contextlib
 import functools
@@ -50,7 +50,8 @@ def with_each_thread(start):
 
 
 def replace_starts():
-    """Before threading is imported, which keeps what it finds in _thread. Another interpreter's _thread is a copy, replaced already."""
+    """Must run before threading is imported, which keeps references to _thread's functions. Another interpreter's
+    _thread is a copy, with the functions replaced already."""
     import _thread
 
     assert "threading" not in sys.modules, "threading was imported before bough's test could replace what starts threads"
@@ -60,7 +61,7 @@ def replace_starts():
 
 
 def replace_executor():
-    """concurrent.futures.ThreadPoolExecutor is bough's."""
+    """Puts bough's executor in the place of concurrent.futures.ThreadPoolExecutor."""
     global _done
     if _done:
         return
@@ -74,7 +75,7 @@ def replace_executor():
 
 
 def opt_in(who):
-    """Once: `site` executes the .pth file of a virtual environment twice, if that has the system's packages."""
+    """Opts in once, although `site` executes the .pth file twice if the environment has the system's packages."""
     global _done
     if _done:
         return
