@@ -23,7 +23,7 @@ struct server {
     int fd, first;
 };
 
-/* A server whose backlog is full with one. */
+/* A server whose backlog is full after one connection. */
 static void make_busy_server(struct server *s, int family)
 {
     memset(s, 0, sizeof *s);

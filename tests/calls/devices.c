@@ -65,7 +65,7 @@ static void free_memory(struct stage *s)
     free(s->memory);
 }
 
-/* A process can have one listener, so each act is a separate test. */
+/* A process can have only one listener, so each act is a separate test. */
 static void play_listener(long (*function)(struct stage *s))
 {
     static struct recipe recipe = {

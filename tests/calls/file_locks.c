@@ -64,7 +64,7 @@ static void end_any_child(struct stage *s)
         end_child(s);
 }
 
-/* The lock is the child's: this process sees it, and has taken none itself. */
+/* The child holds the lock: this process sees that lock, and holds none. */
 static void not_locked(struct stage *s)
 {
     struct flock lock = whole_file();

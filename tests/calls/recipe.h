@@ -6,14 +6,14 @@
  *   cut      the call blocks, the thread is interrupted: it fails with ECANCELED in the row's convention, and
  *            nothing has happened (rules 8, 9)
  *   sticky   called again, it fails before it begins (rule 2)
- *   ready    what the call waits for is there before it begins, and it fails all the same (rule 2)
- *   cleared  after bough_clear() it blocks and completes, with the effect it has for its namesake
- *   namesake   the namesake in the same place, with the same effect (rule 10)
+ *   ready    the event that the call waits for comes before the call, which fails nevertheless (rule 2)
+ *   cleared  after bough_clear() the call blocks and completes, with the effect of its namesake
+ *   namesake   libc's call in the same place has the same effect (rule 10)
  *   wrong    on bad input, both fail with the same result and errno
  *
  * A call that can't block here (an fsync) is interrupted before it begins.
  *
- * Built with -DINTERPOSED, the play interrupts libc's call, as a library makes it that was not written for bough: the
+ * Built with -DINTERPOSED, the play interrupts libc's call, as in a library that was not written for bough: the
  * program is interposed, and the thread has opted in (rule 22). There the call fails in the manner that its row gives,
  * and again if it is retried at once; there is no act "sticky".
  */
@@ -51,7 +51,7 @@ struct stage {
     int lowest; /* the lowest free descriptor before the call */
     pid_t child;
     int child_pipe;
-    int brief; /* for sleeps: this sleep is to end by itself */
+    int brief; /* for sleeps: this sleep ends by itself */
     int error; /* errno after the call */
     pid_t tid; /* the thread that calls */
     pthread_t handle;
@@ -64,7 +64,7 @@ struct stage {
 enum how {
     BLOCKS,  /* until it is released */
     SLEEPS,  /* until it is interrupted, or for a moment if stage.brief */
-    NO_BLOCK /* it can't be made to block here */
+    NO_BLOCK /* the test can't make it block */
 };
 
 struct recipe {

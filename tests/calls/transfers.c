@@ -127,7 +127,7 @@ static void read_cut(int fds[2], bough_time deadline)
     struct t_thread thread;
     struct transfer t = {.fd = fds[0], .buffer = buffer, .size = 6, .deadline = deadline};
     CHECK_EQ(write(fds[1], "abc", 3), 3);
-    t_until(t_bytes_in(fds[0]) == 3); /* a terminal passes them on later */
+    t_until(t_bytes_in(fds[0]) == 3); /* a terminal passes the bytes on later */
     t_spawn(&thread, read_all, &t);
     t_until(t_bytes_in(fds[0]) == 0);
     until_blocked(&thread, &t);
@@ -160,7 +160,7 @@ TEST(read_full_keeps_its_deadline)
         kinds[i](fds);
         CHECK_EQ(write(fds[1], "abc", 3), 3);
         t_until(t_bytes_in(fds[0]) == 3);
-        /* again, if the deadline had passed before the call began */
+        /* tried again with more time, if the deadline had passed before the call began */
         for (int64_t time = BOUGH_MS(20); done == 0; time *= 2) {
             bough_time deadline = bough_after(time);
             CHECK_ERR(bough_read_full(fds[0], buffer, 6, &done, deadline), ETIMEDOUT);
@@ -256,7 +256,7 @@ TEST(another_reader_does_not_break_the_deadline)
     }
 }
 
-/* With nothing to transfer they are interruption points nevertheless. */
+/* Calls with nothing to transfer are interruption points nevertheless. */
 TEST(nothing_to_transfer_is_a_point)
 {
     size_t done = 99;
@@ -337,7 +337,7 @@ TEST(write_all_keeps_its_deadline)
         int fds[2];
         size_t done = 0;
         kinds[i](fds);
-        for (int64_t time = BOUGH_MS(20); done == 0; time *= 2) /* again, if it had passed before the call began */
+        for (int64_t time = BOUGH_MS(20); done == 0; time *= 2) /* tried again with more time, as above */
             CHECK_ERR(bough_write_all(fds[1], big(), BIG, &done, bough_after(time)), ETIMEDOUT);
         CHECK(done < BIG);
         CHECK_EQ(t_bytes_in(fds[0]), done);

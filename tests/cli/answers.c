@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How long the command waits for an answer. Fixed: for 3 s, even if the process was writing a long dump at that
- * moment. */
+/* The time that the command waits for an answer. Fixed bug: it gave up after 3 s, even if the process was writing a
+ * long dump. */
 #include <bough.h>
 #include <stdatomic.h>
 #include <pthread.h>
@@ -22,7 +22,7 @@ static bool is_named(pid_t tid, const char *wanted)
     return found;
 }
 
-/* A sign each 50 ms; an answer after so many. */
+/* Shows progress each 50 ms, and answers after a number of these. */
 static void *works(void *unused)
 {
     box.state = BO_REQUEST_READ;
@@ -50,7 +50,7 @@ static bool wait_for_work(int signs, int64_t patience, int64_t longest)
 TEST(the_command_waits_as_long_as_there_is_work)
 {
     int64_t patience = (int64_t)(2000 * t_scale());
-    /* again, if the thread that works got no processor for so long */
+    /* tried again, if the working thread got no processor for that time */
     CHECK(wait_for_work(60, patience, 600000) || wait_for_work(180, 3 * patience, 600000));
 }
 
@@ -69,7 +69,7 @@ TEST(the_command_does_not_wait_for_a_process_that_does_nothing)
     CHECK(t_now() - begun >= BOUGH_MS(300));
 }
 
-/* As on a machine with many more threads than processors. */
+/* Competes for processors, as on a machine with many more threads than processors. */
 static void *wants_a_processor(void *unused)
 {
     pthread_setname_np(pthread_self(), "bough-ticker");

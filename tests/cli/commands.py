@@ -24,7 +24,7 @@ def run(*arguments):
 
 
 class Program(Hanging):
-    """A program that hangs, and is stopped as well, unless it has to answer."""
+    """A program that hangs. It is also stopped, unless it has to answer."""
 
     def __init__(self, *arguments, stopped=True, **environment):
         super().__init__([hung, *arguments], environment)
@@ -50,7 +50,7 @@ def text():
 
 
 def waiting():
-    """tree shows whose children a thread waits for"""
+    """tree shows the branch whose children a thread waits for"""
     with Program(stopped=False) as pid:
         end = time.monotonic() + 10
         while "reader  " in (out := run("tree", pid).stdout) and "waits for the children of further" not in out:
@@ -95,9 +95,9 @@ def odd():
 
 
 def strangers():
-    """tree shows threads that bough does not know, with the kernel's name and state, and counts them apart"""
+    """tree shows threads that bough does not know, with the kernel's name and state, and counts them separately"""
     with Program("stranger", stopped=False) as pid:
-        end = time.monotonic() + 30  # until it has its name
+        end = time.monotonic() + 30  # until the thread has its name
         while not (found := [n for n in nodes(json.loads(run("tree", "--json", pid).stdout)["tree"]) if n["name"] == "stranger"]):
             assert time.monotonic() < end
         if found[0]["known"] or found[0]["state"] != "S" or "pause" not in (found[0]["call"] or ""):
@@ -120,8 +120,9 @@ def workers(pid):
 
 
 def idle():
-    """tree has one line for the workers that wait for work, --all and --json have each; none hides behind their name"""
-    for _ in range(20):  # workers wait for some seconds only; three of them have work again
+    """tree has one line for the workers that wait for work, --all and --json have each; a thread with a worker's name
+    is shown"""
+    for _ in range(20):  # workers wait only for some seconds
         with Program("idle", stopped=False) as pid:
             end = time.monotonic() + 5
             while len((found := workers(pid))[1]) != 2 and time.monotonic() < end:
@@ -184,7 +185,7 @@ def failures():
 
 
 def usage():
-    """each command is in the general help, describes itself, and shows its usage if it is used otherwise"""
+    """each command is in the general help, has a help text, and shows its usage after wrong arguments"""
     names = re.findall(r"^  (\w+) ", run("help").stdout, re.M)
     table = re.findall(r'\{"(\w+)", \w+_main\}', (CLI / "commands.c").read_text())
     if sorted(names) != sorted([*table, "help"]):
@@ -201,7 +202,7 @@ def usage():
 
 
 def interrupt():
-    """interrupt asks a thread, a branch or all, and reports how it ended"""
+    """interrupt interrupts a thread, a branch or all threads, and reports the outcome"""
     with Program(stopped=False, BOUGH_GRACE="3") as pid:
         for status, want, *arguments in ((0, "handled", "--wait", "10", "--reason", "make way", pid, "reader"),
                                          (1, "no thread or branch", pid, "reader"),
@@ -253,7 +254,7 @@ def interrupt_again():
 
 
 def interrupt_asks():
-    """interrupt asks on a terminal before rung 4 and above"""
+    """interrupt asks for confirmation on a terminal before rung 4 and above"""
     for answer, status, count in ((b"n\n", 1, 0), (b"\n", 1, 0), (b"y\n", 0, 1)):
         with Program(stopped=False, BOUGH_GRACE="1000") as pid:
             ours, theirs = os.openpty()
@@ -286,7 +287,7 @@ def interrupt_hung():
 
 
 def dump():
-    """dump shows the tree and the stacks; of a stopped process only what is visible from outside"""
+    """dump shows the tree and the stacks; for a stopped process only the parts that are visible from outside"""
     with Program(stopped=False) as pid:
         out = run("dump", pid)
         for want in ("stubborn", "hung.c:", "asked for from outside", "stack", "bough-ticker"):
@@ -328,7 +329,7 @@ def dump_json():
 
 # ---- hostile processes ---------------------------------------------------------------------------------------
 
-# The code that each of these runs before it prints "ready".
+# The code that each hostile process runs before it prints "ready".
 UNSEALED = """
 import os
 fd = os.memfd_create("bough")
@@ -425,7 +426,7 @@ def locked():
 
 
 def unsealed():
-    """a file that only has the arena's name is no arena, and is not opened if it is a device or a pipe"""
+    """a file with only the arena's name is not read as an arena, and is not opened if it is a device or a pipe"""
     with Foe(UNSEALED + WAIT) as foe:
         out = run("tree", str(foe.process.pid))
         if out.returncode != 1 or "does not use bough" not in out.stderr:
@@ -451,7 +452,7 @@ def escapes():
     with Program(stopped=False, BOUGH_HIDDEN="1") as pid:
         out = run("tree", pid)
         maps = Path(f"/proc/{pid}/maps").read_text()
-        # Linked statically, on a kernel that keeps no names for anonymous memory, it shows no sign of bough.
+        # A static program shows no sign of bough on a kernel that keeps no names for anonymous memory.
         sign = "[anon:bough hidden: " in maps or "/libbough.so" in maps
         if out.returncode != 1 or ("hides its tree" if sign else "or hides it") not in out.stderr or \
                 "BOUGH_HIDDEN" not in out.stderr:

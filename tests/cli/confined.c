@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The child that reads other people's debug information can read what is open and write its answers, nothing else. */
+/* The child that reads untrusted debug information can read its open files and write its answers, and nothing else. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "harness.h"
 #include "symbols.h"
 
-/* The first call that did not fail as it should; 0: none. */
+/* The first call that should have failed and did not; 0: all have failed. */
 static char try_everything(int file, pid_t parent)
 {
     char byte;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An arena that was damaged, or is hostile: never a crash, never a hang. */
+/* A damaged or hostile arena makes the reader neither crash nor hang. */
 #include <bough.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -179,7 +179,7 @@ static void link_all(int fd, const struct bo_header *h, bool in_a_fan)
     CHECK_EQ(pwrite(fd, &(uint32_t){BO_BRANCHES}, 4, offsetof(struct bo_header, branch_high)), 4);
 }
 
-/* In ns of processor time. */
+/* The time to link the slots, in ns of processor time. */
 static int64_t time_to_link(int fd, const struct bo_header *h, bool in_a_fan)
 {
     struct timespec begun, ended;
@@ -197,7 +197,7 @@ static int64_t time_to_link(int fd, const struct bo_header *h, bool in_a_fan)
     return (ended.tv_sec - begun.tv_sec) * 1000000000LL + ended.tv_nsec - begun.tv_nsec;
 }
 
-/* Fixed bug: each slot without a way to the root was searched for among all its siblings, which took minutes. */
+/* Fixed bug: the reader searched for each slot without a way to the root among all its siblings, which took minutes. */
 TEST_LIMIT(a_full_arena_whose_slots_have_one_parent_takes_no_longer, 120)
 {
     struct arena a;

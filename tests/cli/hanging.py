@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def _calls(pid):
-    """State and system call of each thread."""
+    """The state and the system call of each thread."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             state = (task / "stat").read_bytes().rpartition(b")")[2].split()[0]
@@ -17,8 +17,8 @@ def _calls(pid):
 
 
 def until_asleep(pid):
-    """Waits until each thread is in a system call, and in the same one when it is looked at again. A program has written "ready"
-    before its threads are where they hang."""
+    """Waits until each thread is in the same system call at two checks, because a program writes "ready" before its
+    threads hang."""
     before, end = None, time.monotonic() + 30 * float(os.environ.get("T_SCALE", "1"))
     while time.monotonic() < end:
         now = sorted(_calls(pid))
@@ -29,7 +29,7 @@ def until_asleep(pid):
 
 
 class Hanging:
-    """Hanging([program, ...]): it hangs when the block begins, and is killed when the block ends."""
+    """Hanging([program, ...]): the program hangs when the block begins, and is killed when the block ends."""
 
     def __init__(self, command, environment=None, **options):
         self.command = command
@@ -49,7 +49,7 @@ class Hanging:
 
 
 def nodes(node):
-    """A node of the tree, and all below it."""
+    """A node of the tree, and all nodes below it."""
     yield node
     for below in node["below"]:
         yield from nodes(below)

@@ -3,14 +3,14 @@
  * A hostile process, which hostile.py examines with the command. It has files in the right places, with the right names
  * and seals: an arena, a mailbox with a thread that answers, dumps. Their contents are arbitrary.
  *
- *   hostile ARENA          the arena begins as a copy of the file ARENA, which is a real process's
+ *   hostile ARENA          the arena begins as a copy of the file ARENA, from a real process
  *
  * It reads lines "MODE SEED", changes its arena accordingly, and answers each with "ready":
  *
  *   damaged                words of the arena are overwritten
  *   linked                 many slots are live, and linked at random: circles, chains, slots that do not exist
- *   full                   as linked, with all slots
- *   changing               as one of the first two, while another thread continues to change the arena
+ *   full                   as `linked`, with all slots
+ *   changing               as `damaged` or `linked`, while another thread continues to change the arena
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -113,7 +113,7 @@ static void restore(struct dice *d)
         memcpy(part[i].at, pristine + at, part[i].size);
     head->pid = getpid();
     if (one_in(d, 4))
-        head->ticker_signal = one_in(d, 2) ? SIGKILL : SIGSTOP; /* it must not be sent */
+        head->ticker_signal = one_in(d, 2) ? SIGKILL : SIGSTOP; /* the command must not send it */
     used = FIRST;
 }
 
@@ -132,7 +132,7 @@ static void damage_word(struct dice *d, const struct part *in)
         memcpy((char *)((uintptr_t)at & ~(uintptr_t)7), &value, size);
 }
 
-/* Only now and then, because a damaged header is usually refused. */
+/* Damages the header only rarely, because a damaged header is usually refused. */
 static void damage(struct dice *d)
 {
     for (uint32_t n = 1 + below(d, 40); n; n--)
@@ -225,7 +225,7 @@ static void link_slots(struct dice *d, uint32_t count)
 
 /* ---- changes while the arena is read ----------------------------------------------------------------------------- */
 
-static _Atomic uint64_t scribbling; /* a seed; 0: not now */
+static _Atomic uint64_t scribbling; /* a seed; 0: no changes now */
 static pthread_mutex_t pen = PTHREAD_MUTEX_INITIALIZER;
 
 static void scribble_once(struct dice *d)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """hostile.py BOUGH HUNG HOSTILE PLAIN [--seconds N | --runs N] [--seed N]: runs the command on hostile processes.
 
-Their arenas are damaged, go in circles or are completely full, change while they are read, and so do those of a real one, which
-is ended in between as well (hostile.c, hung.c). BOUGH is built with sanitizers, where they are. Whatever it is shown: no memory
-error, no end but its own, no byte on its output that controls a terminal, JSON that is JSON, and all that in time.
+Their arenas are damaged, circular, completely full, or change while they are read (hostile.c). So is the arena of a
+real process (hung.c), which is also killed during runs. BOUGH is built with sanitizers, where available. In each run it
+must make no memory error, end by itself and in time, and write no byte that controls a terminal, and only valid JSON.
 
-In some runs something is scarce: descriptors, processes, memory, the stack, room for the output. PLAIN, the command as it is
-installed, runs where a sanitizer would need too much itself.
+In some runs a resource is scarce: descriptors, processes, memory, the stack, room for the output. If a sanitizer would
+need too much of it, PLAIN runs, the command as it is installed.
 
-Each run has a number, from which all chance in it comes: `--seed NUMBER --runs 1` makes one again."""
+Each run has a number, which is the seed of its random choices: `--seed NUMBER --runs 1` repeats it."""
 import argparse
 import contextlib
 import json
@@ -32,14 +32,14 @@ SCALE = float(os.environ.get("T_SCALE", "1"))
 LIMIT = 120 * SCALE  # a full arena takes some seconds of processor time
 STATUSES = range(6)
 LOADER = 127
-FULL_EVERY = 250  # so many runs; and in the third, that a short series has one
+FULL_EVERY = 250  # the arena is full in one of so many runs, and in the third, so that a short series has one
 MODES = ("damaged",) * 4 + ("linked",) * 3 + ("changing",) * 4 + ("real",) * 3
 COLOURS = re.compile(r"\033\[(0|1|31|32|36)m")
 # Control characters, marks of direction and of lines, invisible characters.
 CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 SCARCE = ("descriptors", "allocation", "memory", "stack", "room", "closed", "processes")
-PLAINLY = ("memory", "stack", "processes")  # a sanitizer needs more itself
-# Said by a sanitizer when it lets an allocation fail. The confined child does not know its process id.
+PLAINLY = ("memory", "stack", "processes")  # resources of which a sanitizer needs too much
+# A sanitizer's message when it lets an allocation fail. The confined child does not know its process id.
 NO_MEMORY = re.compile(rb"^==-?\d+==WARNING: AddressSanitizer failed to allocate .*\n", re.M)
 SANITIZERS = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:allocator_may_return_null=1",
               "UBSAN_OPTIONS": "halt_on_error=1:exitcode=99:print_stacktrace=1"}
@@ -60,7 +60,7 @@ def end(process):
 
 
 def wait_for_ready(process):
-    """Returns False if the process has ended instead."""
+    """Waits until the process is ready. Returns False if it has ended instead."""
     if not select.select([process.stdout], [], [], LIMIT)[0]:
         raise TimeoutError("the process to look at is not ready")
     return process.stdout.readline() == b"ready\n"
@@ -71,7 +71,7 @@ def arena_of(pid):
 
 
 def copy_of_an_arena(hung, folder):
-    """The arena of a real process."""
+    """Copies the arena of a real process."""
     path = Path(folder, "arena")
     process = start(hung)
     wait_for_ready(process)
@@ -91,7 +91,7 @@ def copy_of_an_arena(hung, folder):
 
 
 class Targets:
-    """The hostile process and the real one; each is started when it is needed, and again after it has ended."""
+    """The hostile process and the real one. Each is started when it is needed, and again after it has ended."""
 
     def __init__(self, hung, hostile, arena):
         self.commands = {"real": (hung, "busy"), "hostile": (hostile, str(arena))}
@@ -111,7 +111,7 @@ class Targets:
             end(self.running.pop(name))
 
     def bring_about(self, mode, number):
-        """The process's id, with that arena."""
+        """Starts the process for this mode, and sets its arena up. Returns the process's id."""
         if mode == "real":
             return self.get("real").pid
         process = self.get("hostile")
@@ -121,7 +121,7 @@ class Targets:
         return process.pid
 
     def was_signalled(self):
-        """Has the command ended the hostile process? Its arena may have named that signal."""
+        """Whether the command has ended the hostile process, by a signal that the arena may have named."""
         process = self.running.get("hostile")
         if process is None or process.poll() is not None:
             return process is not None
@@ -146,7 +146,7 @@ class Run:
     utf8: bool
     terminal: bool
     dies_after: float  # in s; None: it does not end
-    scarce: str = None  # of which there is only `amount`
+    scarce: str = None  # the resource of which there is only `amount`
     amount: int = 0
 
     def __str__(self):
@@ -158,14 +158,15 @@ def arguments_for(chance, pid, real):
     target = chance.choice(["all", "main", "reader", "stubborn", "name", "passing", str(pid), str(pid + 1), "\033[31m", ""])
     interrupt = ["interrupt", "--yes", "--wait", "0.02", *chance.choice([[], ["--ceiling", "5"], ["--rung", "2"]])]
     if real:
-        interrupt += ["--ceiling", "2"]  # it goes on
+        interrupt += ["--ceiling", "2"]  # so that the real process continues
     return chance.choice([["tree", pid], ["tree", pid], ["tree", "--json", pid], ["tree", "--json", pid], ["dump", pid],
                           ["dump", "--json", pid], [*interrupt, pid, target], ["ps"], ["ps", "--json"],
                           ["tree", "--file", "ARENA"], ["tree", "--json", "--file", "ARENA"]])
 
 
 def amount_of(scarce, chance):
-    """Descriptors; MiB of one allocation, of address space; KiB of stack; a standard descriptor."""
+    """The amount of the scarce resource: descriptors; MiB of one allocation or of address space; KiB of stack; a
+    descriptor."""
     return {"descriptors": chance.randrange(4, 20), "allocation": chance.choice([1, 2, 8, 64]), "room": 0, "processes": 0,
             "memory": chance.randrange(5, 60), "stack": chance.choice([96, 128, 256]), "closed": chance.randrange(3)}[scarce]
 
@@ -195,7 +196,7 @@ def environment(run):
 
 
 def make_scarce(run):
-    """In the new process. A program that is too large for its limit is ended by exec."""
+    """Sets the limits, in the new process. exec ends a program that is too large for them."""
     limits = {"descriptors": (resource.RLIMIT_NOFILE, run.amount), "memory": (resource.RLIMIT_AS, run.amount << 20),
               "stack": (resource.RLIMIT_STACK, run.amount << 10)}
     if run.scarce in limits:
@@ -217,7 +218,7 @@ def read_terminal(fd):
 
 
 def execute(bough, run, pid):
-    """Status, output, errors."""
+    """Runs the command. Returns its status, output and errors."""
     begin = (lambda: make_scarce(run)) if run.scarce else None
     ours, theirs = os.openpty() if run.terminal else (None, subprocess.PIPE)
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -259,7 +260,7 @@ def faults_of_text(what, data, run):
 
 
 def could_not_begin(run, status, errors):
-    """The loader had too little for the libraries."""
+    """Whether the loader had too little memory for the libraries."""
     return run.scarce in ("descriptors", "memory", "stack", "processes") and status == LOADER and (
         not errors or b"error while loading shared libraries" in errors)
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A program with a tree that hangs, which commands.py examines. It prints "ready", and hangs until it is killed. hung
  * odd: with names that are hard to show. hung headless: without its main thread. hung stranger: with a thread that
- * bough does not know. hung spoof, hung traced: with a name that looks like a line of the kernel's. hung masked: with
- * all signals blocked. hung idle: with workers that wait for work. hung exists: ends at once. hung busy: beside it,
- * threads and branches come and go. hung many: with 10,000 threads. hung crowd, hung crowd masked: with 300 threads; with
- * all signals blocked. hung replaced: executes another program at SIGUSR1. */
+ * bough does not know. hung spoof, hung traced: with a name that looks like a line in the kernel's files. hung masked:
+ * with all signals blocked. hung idle: with workers that wait for work. hung exists: ends at once. hung busy: beside
+ * it, threads and branches come and go. hung many: with 10,000 threads. hung crowd, hung crowd masked: with 300
+ * threads; with all signals blocked. hung replaced: executes another program at SIGUSR1. */
 #include <bough.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The child that finds names has read hostile files: the command checks what it answers, and waits for it for a limited
- * time. Here the child answers what it likes. */
+/* The child that finds names reads hostile files, so the command does not trust its answers, and waits for them for a
+ * limited time. Here the child gives wrong answers. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdlib.h>

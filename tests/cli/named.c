@@ -16,7 +16,7 @@ int cpp_waits(int ready)
     if (write(ready, "ready\n", 6) != 6)
         return 1;
     for (;;) {
-        pause(); /* here */
+        pause(); /* the known line */
         turns++;
     }
 }
@@ -35,7 +35,7 @@ static int ignores(void *unused)
     return 0;
 }
 
-/* Only the last rung ends it. */
+/* Ignores interrupts: only the last rung ends it. */
 static void stays(void)
 {
     for (;;)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""namespaces.py BOUGH HUNG: the command's output for programs in PID namespaces, from outside, from inside and from between."""
+"""namespaces.py BOUGH HUNG: the command's output for programs in PID namespaces, seen from outside, from inside and
+from a namespace between."""
 import json
 import os
 import re
@@ -40,7 +41,7 @@ def ids(pid):
 
 
 class Contained:
-    """hung in a namespace, or in `depth` of them; its id here, and the ids of what is around it."""
+    """hung in a PID namespace, or in `depth` nested ones; with its id here, and the ids of the processes around it."""
 
     def __init__(self, *arguments, depth=1, around=(PROC,), **options):
         self.command = [*[*CONTAINER, *around] * depth, hung, *arguments]
@@ -74,7 +75,7 @@ def named(pid, name, **options):
 
 
 def faults_of_ids(pid, own, **options):
-    """Each thread once, with both ids and its state."""
+    """The faults of a list that must have each thread once, with both ids and its state."""
     found = tree(pid, **options)
     threads = [n for n in nodes(found["tree"]) if n["type"] == "thread"]
     if (found["ns_pid"], found["threads"]) != (own[pid], 4):
@@ -105,7 +106,7 @@ def outside():
 
 
 def interrupts():
-    """from outside a thread is interrupted by its id here or by its name, and gets no id of the sender"""
+    """from outside a thread is interrupted by its id here or by its name, and does not get the sender's id"""
     with Contained() as pid:
         reader, stubborn = named(pid, "reader"), named(pid, "stubborn")
         out = run("interrupt", str(pid), str(stubborn["ns_tid"]))
@@ -130,7 +131,7 @@ def dumps():
         if out.returncode != 0 or out.stderr or "asked for from outside" not in out.stdout:
             yield f"{out}"
         listed = {int(here): int(n) for n, here in re.findall(r"(\d+) = (\d+)", out.stdout.partition("====")[0])}
-        if not listed.items() >= own.items():  # the thread that writes it has come with it
+        if not listed.items() >= own.items():  # the dump has one more thread, which writes it
             yield f"{own} {out.stdout}"
         out = json.loads(run("dump", "--json", str(pid)).stdout)
         found = {t["tid"]: t["ns_tid"] for t in out["threads"]}
@@ -163,7 +164,7 @@ def from_inside():
 
 
 def between():
-    """from a namespace between, too"""
+    """from a namespace between, the command finds the process and its threads as well"""
     with Contained(depth=2) as pid:
         yield from faults_of_ids(pid, ids(pid))
     two = Contained(depth=2)
@@ -178,7 +179,7 @@ def between():
 
 
 def other_proc():
-    """where /proc is another namespace's, a process is shown; nothing is signalled, and the reason is given"""
+    """if /proc belongs to another namespace, a process is shown; no signal is sent, and the reason is given"""
     with Contained() as pid:
         before = ["nsenter", "--target", str(pid), "--pid"]
         yield from faults_of_ids(pid, ids(pid), before=before)
@@ -206,14 +207,14 @@ def without_proc():
 
 
 def in_place(pid, **options):
-    """All threads of the crowd have begun to read."""
+    """Waits until all threads of the crowd have begun to read."""
     end = time.monotonic() + 60
     while [n["call"] for n in nodes(tree(pid, **options)["tree"]) if n["type"] == "thread"].count("read") < 300:
         assert time.monotonic() < end
 
 
 def faults_of_crowd(pid, own, here, **options):
-    """Each of more than 300 threads has both ids; the last one is interrupted, and no other."""
+    """The faults if not each of more than 300 threads has both ids, or another than the last one is interrupted."""
     in_place(here, **options)
     found = [n for n in nodes(tree(here, **options)["tree"]) if n["type"] == "thread"]
     if sorted((n["tid"], n["ns_tid"]) for n in found) != sorted(own.items()) or len(own) < 301:

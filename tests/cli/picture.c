@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* picture SCENARIO svg|html|json [LANES]: draws a recording that is made here, for picture.py. */
+/* picture SCENARIO svg|html|json [LANES]: makes a recording and draws it, for picture.py. */
 #include <stdlib.h>
 #include <string.h>
 #include "picture/picture.h"
@@ -103,7 +103,7 @@ static int by_time(const void *a, const void *b)
 
 /* ---- scenarios ------------------------------------------------------------------------------------------------------------ */
 
-/* A bit of everything, as readers may meet it. */
+/* A recording with each kind of event. */
 static void usual(void)
 {
     int p = process("server --port 8080", at(0), at(9.8), TRACE_NONE);

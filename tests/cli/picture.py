@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""picture.py DRAW: the drawings that DRAW, built from picture.c, makes of recordings: their places, texts and colours."""
+"""picture.py DRAW: checks places, texts and colours in the drawings that DRAW, built from picture.c, makes of
+recordings."""
 import html.parser
 import itertools
 import json
@@ -17,7 +18,7 @@ import checks  # noqa: E402
 draw = os.path.abspath(sys.argv[1])
 SVG = "{http://www.w3.org/2000/svg}"
 SCENARIOS = ("usual", "many", "hostile", "deep", "zero", "empty")
-LEFT, WIDTH = 250, 1006  # of the plot, in pixels
+LEFT, WIDTH = 250, 1006  # the plot's left edge and width, in pixels
 S = 10**9
 
 
@@ -89,7 +90,7 @@ def bars_of(row):
 
 
 def bars():
-    """bars are where their times are, inside of their lanes, and do not cover each other"""
+    """bars are at their times, inside their lanes, and do not cover each other"""
     for scenario in SCENARIOS:
         end = 1000 if scenario == "zero" else 10 * S
         for row in rows(scenario):
@@ -106,7 +107,7 @@ def bars():
 
 
 def nested():
-    """a call within a section is in the line under it, and what was not seen to end is drawn open"""
+    """a call within a section is in the line under it, and a bar without a recorded end is drawn open"""
     by_name = {r.name: r for r in rows("usual")}
     found = {g.get("data-l"): (top, g) for _, top, _, _, g in bars_of(by_name["client 1"])}
     if not found["critical(update)"][0] < found["fsync"][0]:
@@ -254,7 +255,7 @@ def contrast(a, b):
 
 
 def colours():
-    """in light and dark, each text has a contrast of 4.5 to what is under it"""
+    """in light and dark, each text has a contrast of at least 4.5 to its background"""
     for dark in (False, True):
         fill = fills(dark)
         pairs = [(f".{k} text", f".{k} rect") for k in ("call", "section", "scope")] + [(".branch text", ".branch rect"), (".gil text", ".hatch-a"), (".gil text", ".hatch-b")]

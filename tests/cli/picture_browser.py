@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""picture_browser.py DRAW: the drawings and pages as a browser shows them. Chromium's absence skips this."""
+"""picture_browser.py DRAW: checks the drawings and pages in a browser. Without Chromium the checks are skipped."""
 import json
 import os
 import re
@@ -18,7 +18,7 @@ place = tempfile.TemporaryDirectory()
 here = Path(place.name)
 LIMIT = 200 * float(os.environ.get("T_SCALE", "1"))
 
-# What is asked of the page: its texts that overlap, or that leave their bars.
+# A script that finds the page's texts that overlap, or that leave their bars.
 OVERLAPS = """
 const texts = () => [...document.querySelectorAll("svg text")].filter(t => t.textContent && t.getClientRects().length);
 const overlaps = () => {
@@ -35,21 +35,21 @@ const overlaps = () => {
   return faults.slice(0, 5);
 };
 """
-HIDE_POLICY = re.compile(r"<meta http-equiv=[^>]*>")  # which lets no other script run
+HIDE_POLICY = re.compile(r"<meta http-equiv=[^>]*>")  # the policy would prevent the test's script
 
 
 FRAMES = "<script>requestAnimationFrame = f => setTimeout(f, 0)</script>"  # without a screen there are few frames
 
 
 def browser(name, dark, width=1280, do="--dump-dom"):
-    """The page after its scripts have run."""
+    """Loads the page, and returns it after its scripts have run."""
     command = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={here}/profile", f"--window-size={width},900",
                f"--blink-settings=preferredColorScheme={0 if dark else 1}", "--virtual-time-budget=4000", "--no-pdf-header-footer", do, f"file://{here}/{name}"]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT).stdout
 
 
 def asked(name, text, script, dark=False, width=1280):
-    """What the script's function reports of a page: it is added to the page."""
+    """Adds the script to a page. Returns the result of its function."""
     run = f"<script>{OVERLAPS} const report = async () => {{ {script} }}; report().catch(e => String(e)).then(r => {{ const p = document.createElement('pre'); p.id = 'report'; p.textContent = JSON.stringify(r); document.body.append(p); }});</script>"
     (here / name).write_text(text + run)
     found = re.search(r'<pre id="report">(.*?)</pre>', browser(name, dark, width), re.S)
@@ -86,7 +86,7 @@ def schemes():
 
 
 def policy():
-    """a page's script runs under the page's policy, and no other does"""
+    """a page's script runs under the page's policy, and no other script does"""
     needs_browser()
     (here / "plain.html").write_text(made("usual", "html").replace("</body>", "<script>document.body.id = 'intruder'</script></body>"))
     shown = browser("plain.html", False)
@@ -95,7 +95,7 @@ def policy():
 
 
 def page():
-    """zoom, search and folding put everything where its time and row are, and labels stay apart"""
+    """after zoom, search and folding everything is at its time and row, and labels do not overlap"""
     needs_browser()
     script = """
       const frame = () => new Promise(r => setTimeout(r, 20));
@@ -133,7 +133,7 @@ def page():
     yield from asked("page.html", HIDE_POLICY.sub(FRAMES, made("usual", "html")), script)
 
 
-# The texts of the head that are cut off, and the first failure's label where it is.
+# A script that finds truncated texts of the head, and the place of the first failure's label.
 HEAD = """
   const cut = () => {
     const svg = document.getElementById("picture"), right = svg.viewBox.baseVal.width, faults = [];
@@ -147,7 +147,7 @@ HEAD = """
 
 
 def narrow():
-    """in a narrow window nothing of the head is cut off, wherever the first failure is"""
+    """in a narrow window no text of the head is truncated, wherever the first failure is"""
     needs_browser()
     script = HEAD + """
       const frame = () => new Promise(r => setTimeout(r, 20));
@@ -165,7 +165,7 @@ def narrow():
 
 
 def paper():
-    """on paper no lane is cut by the end of a page, and each page has the axis; afterwards the page is as before"""
+    """on paper no lane is split between two pages, and each page has the axis; afterwards the page is as before"""
     needs_browser()
     script = HEAD + """
       const y = r => Number(r.getAttribute("transform").match(/ ([\\d.]+)\\)/)[1]);
@@ -203,7 +203,7 @@ def corner(pdf):
 
 
 def printed():
-    """a page and a drawing print as a whole, and light, also if the browser is dark"""
+    """a page and a drawing are printed completely, and in light colours, even if the browser is dark"""
     needs_browser()
     if not shutil.which("pdftotext"):
         raise checks.Skip("no pdftotext and pdftoppm: they are in Debian's poppler-utils")

@@ -29,7 +29,7 @@ def listed():
 
 
 def record():
-    """A process whose threads are in calls and sections is killed."""
+    """Records a process with threads in calls and sections, and kills it."""
     environment = {**os.environ, "BOUGH_TRACE": str(recording), "BOUGH_TRACE_THRESHOLD": "0"}
     with subprocess.Popen([hung], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
         assert process.stdout.readline() == b"ready\n"
@@ -44,7 +44,7 @@ pid = record()
 
 
 def drawn():
-    """a recording of a killed process is drawn in each form, and the ends that nobody saw are open"""
+    """a recording of a killed process is drawn in each form, and bars without a recorded end are open"""
     for form in ("svg", "html", "json"):
         out = run(recording, "-o", f"picture.{form}")
         if out.returncode or out.stdout or out.stderr:
@@ -61,7 +61,7 @@ def drawn():
 
 
 def options():
-    """a part of the time, and few lanes; options may come first"""
+    """--from and --to draw a part of the time, --lanes few lanes; options may come first"""
     out = run("--from", "0", "--to=1e-4", "--lanes", "2", "--output", "part.svg", recording)
     text = (here / "part.svg").read_text()
     if out.returncode or "shown from 0 s to 100 µs" not in text or len(re.findall('class="row thread"', text)) > 2:
@@ -84,7 +84,7 @@ def output():
 
 
 def errors():
-    """what is wrong is named, with what to do, and no file is made"""
+    """each error names what is wrong and what to do, and no file is made"""
     (here / "folder.svg").mkdir()
     os.mkfifo(here / "pipe.svg")
     (here / "text.txt").write_text("no recording\n" * 1000)

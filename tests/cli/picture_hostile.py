@@ -25,7 +25,7 @@ here = Path(place.name)
 
 
 def recorded():
-    """Of a process with threads in calls and regions, and with interrupts."""
+    """A recording of a process with threads in calls and regions, and with interrupts."""
     environment = {**os.environ, "BOUGH_TRACE": str(here / "whole"), "BOUGH_TRACE_THRESHOLD": "0", "BOUGH_TRACE_SIZE": "256K"}
     with subprocess.Popen([given.hung], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
         assert process.stdout.readline() == b"ready\n"
@@ -34,7 +34,7 @@ def recorded():
 
 
 def damage(data, chance):
-    """Bytes that are written are more interesting than zeros."""
+    """Damages bytes, mostly in parts that are not zero."""
     data = bytearray(data)
     used = [i for i, byte in enumerate(data) if byte]
     for _ in range(chance.choice((1, 3, 20, 300))):

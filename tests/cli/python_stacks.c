@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Python stacks from a memory that is damaged, or hostile: never a crash, never a hang. Layouts: 3.11's, and those that 3.13 to 3.15 describe. */
+/* Damaged or hostile memory makes the reader of Python stacks neither crash nor hang. With the layout of 3.11, and
+ * those that 3.13 to 3.15 describe. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ static void put_int(uint64_t at, uint32_t number)
 
 /* ---- an interpreter ---------------------------------------------------------------------------------------------- */
 
-/* Where its parts are. */
+/* The addresses of the image's parts. */
 enum {
     RUNTIME = 0x10000,
     THREADS = 0x11000, /* 0x200 each */
@@ -79,7 +80,7 @@ static void put_code(const struct layout *l)
     memcpy(whole + (LINES + l->bytes_data - BASE), table, sizeof table);
 }
 
-/* Two frames that one call of the interpreter's loop executes, and three of the call around it. */
+/* Two frames that one call of the interpreter's loop executes, and three that the call around it executes. */
 static uint64_t put_frames(const struct layout *l, unsigned thread)
 {
     uint64_t first = FRAMES + thread * 5 * 0x80, tag = version_of_image >= 14;
@@ -125,7 +126,7 @@ static void put_interpreter(const struct layout *l)
 /* ---- 3.11, and those from 3.13 on -------------------------------------------------------------------------------- */
 
 static const uint32_t PYTHON_3_11 = 0x030b02f0;
-/* What 3.13.0, 3.14.8 and 3.15.0 have at the beginning of _PyRuntime, behind the cookie. */
+/* The words after the cookie at the start of _PyRuntime in 3.13.0, 3.14.8 and 3.15.0. */
 static const uint64_t description_3_13[] = {
     0x30d00f0, 0,   283320, 608, 632, 194968, 7272, 7264, 7344, 7400, 7656, 7640, 7648, 16, 7752, 0,   7768, 7760,
     304,       0,   8,      16,  72,  152,    160,  232,  32,   80,   8,    0,    56,   72, 70,   208, 112,  120,
@@ -236,7 +237,7 @@ static const char *function_of(const struct stacks *s, pid_t own)
     return t && t->count ? s->text + s->frame[t->first].function : "";
 }
 
-/* The function gets another name before each reading: a thread that is not read has the older one. */
+/* The function gets another name before each reading, so that a thread that is not read keeps the older name. */
 static void read_again(struct stacks *s, const char *name)
 {
     const unsigned char *at = memmem(whole + (FUNCTION - BASE), 0x100, "work", 4);
@@ -253,12 +254,12 @@ TEST(of_many_threads_some_are_read_at_once)
     make_image(13);
     read_again(&s, "aaaa");
     CHECK(strcmp(function_of(&s, 300), "aaaa") == 0 && strcmp(function_of(&s, 298), "aaaa") == 0);
-    read_again(&s, "bbbb"); /* the turn of the second one */
+    read_again(&s, "bbbb"); /* the second thread's turn */
     CHECK(strcmp(function_of(&s, 300), "aaaa") == 0 && strcmp(function_of(&s, 299), "bbbb") == 0);
     CHECK(strcmp(function_of(&s, 298), "aaaa") == 0);
     s.wanted[0] = 300;
     s.wanteds = 1;
-    read_again(&s, "cccc"); /* of the third one */
+    read_again(&s, "cccc"); /* the third thread's turn */
     CHECK(strcmp(function_of(&s, 300), "cccc") == 0 && strcmp(function_of(&s, 299), "bbbb") == 0);
     CHECK(strcmp(function_of(&s, 298), "cccc") == 0);
     s.wanteds = 0;
@@ -336,7 +337,7 @@ TEST_LIMIT(whatever_is_damaged_the_walk_ends, 60)
     stacks_free(&s);
 }
 
-/* Each word of the image leads to the interpreter's parts: the walk has no end of its own. */
+/* Each word of the image leads to the interpreter's parts, so that only the reader's limits end the walk. */
 TEST(circles_end)
 {
     struct stacks s = {0};
@@ -374,7 +375,7 @@ static int copy_of_this_program(size_t *size)
     return to;
 }
 
-/* The first kilobyte has the program's headers; those of the sections are at the end. */
+/* The first kilobyte has the program's headers; the section headers are at the end. */
 TEST_LIMIT(a_damaged_file_is_read_without_harm, 60)
 {
     struct runtime_place place;

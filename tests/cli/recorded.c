@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 48: what a recording contains, read by the command's reader. */
+/* Rule 48: the contents of a recording, as the command's reader finds them. */
 #include <aio.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -152,7 +152,7 @@ TEST(short_calls_are_left_out)
 
 /* ---- arguments ------------------------------------------------------------------------------------------------------- */
 
-/* What is to be in the recording, in this order: a call, and its argument. */
+/* The calls that the recording must have, in this order, with their arguments. */
 static struct expected {
     char call[24], detail[160];
 } expected[64];
@@ -365,7 +365,7 @@ TEST(arguments_of_waits_inside_libc)
     t_join(&opener);
 }
 
-/* It is a wait for a thread of the library, which is no call of the program's. */
+/* The wait for the library's thread inside it is not recorded as a call of the program. */
 TEST(a_look_up_is_one_call)
 {
     struct trace t;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Recordings of a test, and what the command's reader finds in them. */
+/* Makes recordings for tests, and reads them by the command's reader. */
 #ifndef TEST_RECORDED_H
 #define TEST_RECORDED_H
 

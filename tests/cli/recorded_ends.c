@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 48: what a recording contains of processes that are killed or crash, and of calls that a jump leaves. */
+/* Rule 48: recordings of processes that are killed or crash, and of calls that are left by a jump. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -63,7 +63,8 @@ TEST(a_killed_process_leaves_its_open_call)
 
 static char fifo[64];
 
-/* What a child leaves that a signal kills, itself or by its handler, as soon as it is blocked in `call`. */
+/* Reads the recording of a child that a signal kills, by its default action or its handler, as soon as the child is
+ * blocked in `call`. */
 static void leave(void (*run)(void), long call, int signal, struct trace *t)
 {
     int status;
@@ -83,7 +84,7 @@ static void leave(void (*run)(void), long call, int signal, struct trace *t)
     read_back(t);
 }
 
-/* The call that the victim was in: as "name (argument)". */
+/* The call in which the child was killed, as "name (argument)". */
 static const char *open_call(const struct trace *t)
 {
     static char text[256];
@@ -175,7 +176,7 @@ static void block_with_a_handler(void)
     bough_open(fifo, O_RDONLY);
 }
 
-/* The call in the handler was over: the thread was in the outer one again, whose path was kept. */
+/* The call in the handler was over, so the thread was in the outer call again, whose path was kept. */
 TEST(a_call_in_a_handler_leaves_the_outer_one)
 {
     struct trace t;
@@ -209,7 +210,7 @@ static void end_after_a_jump(void)
     raise(SIGKILL);
 }
 
-/* A call that a jump has left is not the one that the thread is in. */
+/* The recording does not show a thread in a call that it has left by a jump. */
 TEST(a_call_that_a_jump_has_left_is_over)
 {
     struct trace t;
@@ -224,7 +225,7 @@ static void die(int signal)
     raise(SIGKILL);
 }
 
-/* The second one is made with the signal blocked but for its wait. */
+/* The second call is made with the signal blocked, except during its wait. */
 static void call_after_a_jump(void)
 {
     sigset_t mask;

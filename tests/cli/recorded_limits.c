@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 48: recordings that are read while they change, without room, or damaged. */
+/* Rule 48: recordings that change while they are read, that have no room, or are damaged. */
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,7 +27,7 @@ static void check_recording(const struct trace *t)
             check_whole(t->events[i].detail, "reason");
 }
 
-/* The file is small, so its chunks are taken again all the time. */
+/* The file is small, so its chunks are constantly reused. */
 TEST_LIMIT(no_event_is_torn, 60)
 {
     struct trace t;
@@ -58,7 +58,7 @@ TEST_LIMIT(no_event_is_torn, 60)
     trace_free(&t);
 }
 
-/* Of more threads than the file has chunks, each loses its events or keeps them, and the loss is counted. */
+/* More threads than the file has chunks: each loses its events or keeps them, and the losses are counted. */
 static void *own_thread(void *gate)
 {
     bough_adopt("many");
@@ -96,7 +96,7 @@ static void note_complaint(const char *line)
         complained = true;
 }
 
-/* It stays as large as it could become, which is reported, and keeps the newest events. */
+/* The file stops growing, which is reported, and keeps the newest events. */
 TEST_LIMIT(a_full_disk_limits_it, 60)
 {
     char folder[64] = "/tmp/bough-disk-XXXXXX", name[80];

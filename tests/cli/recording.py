@@ -60,7 +60,7 @@ def killed():
     with Hung(BOUGH_TRACE=str(path / "killed")) as p:
         end = time.monotonic() + 30
         while "call read" not in listed(path / "killed") and time.monotonic() < end:
-            pass  # it is read while it is recorded to
+            pass  # the file is read while the process writes to it
         os.kill(p.pid, signal.SIGKILL)
         p.wait()
     out = listed(path / "killed")
@@ -104,7 +104,7 @@ def by_pid():
 
 
 def interrupted():
-    """Ctrl-C ends bough record, and the process goes on without it"""
+    """Ctrl-C ends bough record, and the process continues without a recording"""
     with Hung() as p:
         recorder = subprocess.Popen([bough, "record", "-o", path / "ctrl", str(p.pid)], stderr=subprocess.PIPE, text=True)
         recorder.stderr.readline()
@@ -117,7 +117,7 @@ def interrupted():
 
 
 def unusable():
-    """a program that can't be recorded says so, and runs"""
+    """a program that can't be recorded reports that, and runs"""
     thesis = path / "thesis"
     thesis.write_text("my thesis\n")
     (path / "link").symlink_to(thesis)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""run.py BOUGH: what `bough run` executes, and with what. The package's side is in python/tests/test_command_line.py."""
+"""run.py BOUGH: the programs that `bough run` executes, their arguments and environment.
+python/tests/test_command_line.py tests the package's side."""
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ def write(name, text, mode=0o755):
     path.chmod(mode)
 
 
-# Interpreters that write how they were called.
+# Interpreters that write their arguments and environment.
 for name in ("bin/python3", "bin/python3.99", "bin/pythonic"):
     write(name, SHOW)
 write("plain.py", "")
@@ -68,7 +69,7 @@ def python():
 
 
 def fight():
-    """the package and the preload object do not meet in one process"""
+    """the package and the preload object are never in one process"""
     out = run("plain.py", LD_PRELOAD="")
     kept = run("python3", "plain.py", LD_PRELOAD=f"{Path(bough).parent.parent}/src/libbough-preload.so")
     for done in (out, kept):
@@ -77,7 +78,7 @@ def fight():
 
 
 def native():
-    """any other program gets the preload object, in front of those that are there, and the settings"""
+    """any other program gets the preload object, before other preloaded objects, and the settings"""
     for arguments in (("pythonic", "a"), ("--grace", "3", "--dump", "d", "env")):
         out = run(*arguments, LD_PRELOAD="libm.so.6")
         if "libbough-preload.so:libm.so.6" not in out.stdout:
@@ -90,7 +91,7 @@ def native():
 
 
 def interpreter():
-    """an interpreter that is to run nothing is executed as it is"""
+    """an interpreter without a program is executed unchanged"""
     out = run("python3", "-V")
     if not out.stdout.endswith("|-V\n") or "preload" not in out.stdout:
         yield f"{out}"
@@ -107,7 +108,7 @@ def stops():
 
 
 def mistakes():
-    """each says what was wrong, and what to do"""
+    """each message names what was wrong, and what to do"""
     for arguments, status, want in (
         ("", 2, "bough: no program is given\nusage: bough run "),
         ("-m", 2, "usage: bough run "),

@@ -21,7 +21,7 @@ bough, nameless, named = map(os.path.abspath, sys.argv[1:4])
 lines = Path(sys.argv[4]).read_text().splitlines()
 LINE = 1 + next(i for i, line in enumerate(lines) if "/* here */" in line)
 WANT = rf"in place::wait\(int\) at [^ ]*named\.c:{LINE}$"
-CAUGHT = r"in place::wait\(int\) at [^ ]*named\.c:"  # a signal of the library's may have woken it
+CAUGHT = r"in place::wait\(int\) at [^ ]*named\.c:"  # a signal of the library may have woken it
 LIMIT = 60 * float(os.environ.get("T_SCALE", "1"))
 os.environ["LD_LIBRARY_PATH"] = f"{Path(bough).parent.parent}/src"  # for copies of the program
 place = tempfile.TemporaryDirectory()
@@ -40,7 +40,8 @@ def tool(*arguments):
 
 
 class Program(Hanging):
-    """The program, or a copy of it, hangs. Its threads are asleep: one that runs has no stack in a dump."""
+    """The program, or a copy of it, hangs, with all threads asleep, because a thread that runs has no stack in a
+    dump."""
 
     def __init__(self, path=named, before=(), **environment):
         super().__init__([*before, str(path)], environment)
@@ -50,7 +51,7 @@ class Program(Hanging):
 
 
 def copied(name, *arguments):
-    """A copy, stripped with these arguments."""
+    """A copy of the program, stripped with these arguments."""
     shutil.copy(named, here / name)
     if arguments:
         tool("strip", *arguments, here / name)
@@ -159,7 +160,7 @@ def escaped():
 
 
 def damaged():
-    """a damaged file, and one that is none, cost only names"""
+    """a damaged file, or one that is no program, costs only names"""
     path, dice = copied("damaged"), random.Random(7)
     with Program(path) as pid:
         dump = saved(pid, "damaged.dump")
@@ -183,7 +184,7 @@ def damaged():
 
 
 def mistakes():
-    """resolve refuses what is no dump, and reports it"""
+    """resolve refuses a file that is no dump, with a message"""
     os.mkfifo(here / "pipe")
     (here / "empty").touch()
     for status, want, *arguments in ((2, "usage: bough resolve", ), (1, "is not a regular file", here / "pipe"),
@@ -195,7 +196,7 @@ def mistakes():
 
 
 def unstarted():
-    """if the process that reads files can't be started, there are addresses, and a line says so"""
+    """if the process that reads files can't be started, addresses are shown, with a line that reports this"""
     with Program() as pid:
         dump = saved(pid, "unstarted.dump")
     if subprocess.run([*checks.WITHOUT_PROCESSES, "true"], stderr=subprocess.DEVNULL).returncode:
@@ -206,7 +207,7 @@ def unstarted():
 
 
 def without():
-    """without libdw there are addresses, and a line says what would give names"""
+    """without libdw addresses are shown, with a line that names what is missing"""
     with Program() as pid:
         out = run("dump", pid, command=nameless)
         if out.returncode or not names(out, r"cli-named\+0x[0-9a-f]+$") or out.stderr.count("libdw") != 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real pseudo-terminal with a program in it, and an emulator that has its screen."""
+"""A real pseudo-terminal with a program in it, and an emulator that keeps its screen."""
 import contextlib
 import fcntl
 import os
@@ -33,7 +33,7 @@ class Terminal:
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def resize(self, lines, columns):
-        """The kernel sends SIGWINCH."""
+        """Changes the size, for which the kernel sends SIGWINCH."""
         self.screen.resize(lines, columns)
         self._set_size(lines, columns)
 
@@ -41,7 +41,7 @@ class Terminal:
         os.write(self.ours, keys.encode())
 
     def read(self, seconds):
-        """Whatever comes within that time. False: nothing, or the program has ended."""
+        """Reads the output that comes within that time. Returns False if none has come, or the program has ended."""
         if not select.select([self.ours], [], [], seconds)[0]:
             return False
         try:
@@ -57,7 +57,8 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
     def wait(self, wanted, absent=None):
-        """Until the screen shows all these texts, and not the other one. A function is asked with the screen's text."""
+        """Waits until the screen shows all these texts, and not the other one. A function decides by the screen's
+        text."""
         texts = [wanted] if isinstance(wanted, str) else wanted
         is_there = wanted if callable(wanted) else lambda text: all(w in text for w in texts)
         end = time.monotonic() + LIMIT

@@ -24,7 +24,7 @@ except ImportError as missing:
 bough, hung, sanitized, hostile, *symbols = sys.argv[1:]
 SCALE = float(os.environ.get("T_SCALE", "1"))
 COLOUR = re.compile(rb"\033\[[0-9;]*3[0-7][0-9;]*m")
-# What ncurses sends to this terminal: sequences, and characters that move the cursor.
+# The control sequences, and characters that move the cursor, that ncurses sends to this terminal.
 SEQUENCES = re.compile("\033\\[[0-9;?]*[A-Za-z]|\033[()][A-Z0-9]|\033[=>78M]|[\r\n\b\x0e\x0f]")
 
 
@@ -38,13 +38,13 @@ def top(program, *options, **how):
 
 
 def operators(program):
-    """The operators' requests in the process."""
+    """The requests of operators in the process."""
     tree = json.loads(subprocess.run([bough, "tree", "--json", program.pid], capture_output=True, check=True).stdout)
     return [(n["name"], r["reason"], r["ceiling"]) for n in nodes(tree["tree"]) for r in n.get("records", ()) if r["kind"] == "operator"]
 
 
 def leave(terminal, status=0):
-    """Leaves by the key; yields what is wrong."""
+    """Leaves the program by the key, and yields faults."""
     terminal.type("q")
     ended, errors = terminal.end()
     if ended != status or (errors and not status):
@@ -90,7 +90,7 @@ def orders():
 
 
 def filters():
-    """f shows rows with a text, and what is around them; an empty text shows all; Esc leaves the prompt"""
+    """f shows rows with a text, and the branches around them; an empty text shows all; Esc leaves the prompt"""
     with Hung() as program, top(program) as t:
         t.wait("reader")
         t.type("fstub\177\177UB\r")
@@ -104,7 +104,7 @@ def filters():
 
 
 def folds():
-    """space folds the branch of the row, z all; searching goes round"""
+    """space folds the branch of the row, z all branches; a search wraps around"""
     with Hung() as program, top(program) as t:
         t.wait("reader")
         t.type("/stubborn\r ")
@@ -123,7 +123,7 @@ def folds():
 
 
 def details():
-    """Enter shows what the tree shows of a thread, and its stack"""
+    """Enter shows a thread's details as in the tree, and its stack"""
     with Hung() as program, top(program, lines=40) as t:
         t.wait("stubborn")
         t.type("/stubborn\r\r")
@@ -180,7 +180,7 @@ def interrupts():
 
 
 def asks():
-    """p asks for the rung, and before rung 4 and above once more; only y posts"""
+    """p asks for the rung, and asks again before rung 4 and above; only y posts"""
     with Hung(BOUGH_GRACE="1000") as program, top(program) as t:
         t.wait("stubborn")
         t.type("p")
@@ -226,7 +226,7 @@ def refuses_to_ask():
 
 
 def sizes():
-    """it follows the terminal's size, and says when it is too small"""
+    """it follows the terminal's size, and reports if the terminal is too small"""
     with Hung() as program, top(program, lines=5, columns=20) as t:
         t.wait(["NAME", "- root"])
         for lines, columns, want in ((4, 80, "too small: 80x4, needs 20x5"), (24, 19, "too small: 19x24"), (1, 1, "t"),
@@ -298,7 +298,7 @@ def is_replaced():
 
 
 def stopped():
-    """a stopped process is shown as stopped, and goes on"""
+    """a stopped process is shown as stopped, and is shown running after it continues"""
     with Hung() as program, top(program, "--interval", "0.1") as t:
         t.wait("stubborn")
         program.process.send_signal(signal.SIGSTOP)
@@ -309,7 +309,7 @@ def stopped():
 
 
 def control_bytes(raw):
-    """What is left of the output without what ncurses sends."""
+    """The control bytes in the output that ncurses has not sent."""
     left = SEQUENCES.sub("", raw.decode())
     return sorted({c for c in left if foes.CONTROLS.match(c)})
 
@@ -324,7 +324,7 @@ def hostile_processes():
             with Terminal([sanitized, "top", "--interval", "0.1", str(pid)], columns=140, lines=50, **sanitizers) as t:
                 t.wait(lambda text: "NAME" in text or "bough:" in text or t.process.poll() is not None)
                 if t.process.poll() is None:
-                    details = [("\r", "DETAILS")] if mode == "real" else []  # the others don't answer, which takes 3 s
+                    details = [("\r", "DETAILS")] if mode == "real" else []  # others don't answer, which takes 3 s
                     for keys, want in [("sssssGea", "LAST INCIDENTS"), *details, ("zf.\r", "filter: .")]:
                         t.type(keys)
                         t.wait(lambda text: want in text or t.process.poll() is not None)

@@ -26,7 +26,7 @@ static int ends_at_once(void *unused)
     return 0;
 }
 
-/* With four children, and an interrupt that is cleared. */
+/* Opens and ends a branch with four children, and an interrupt that is cleared. */
 static void add_and_end(uint32_t x)
 {
     char name[32], reason[32];

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""versions.py BOUGH HUNG: what each subcommand says of a process whose arena another version of the library has made."""
+"""versions.py BOUGH HUNG: each subcommand's message for a process whose arena was made by another version of the
+library."""
 import fcntl
 import json
 import os
@@ -26,7 +27,7 @@ def run(*arguments):
 
 
 def header():
-    """Of a real arena, and this command's version of it."""
+    """The header of a real arena."""
     with subprocess.Popen([hung], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout.readline() == b"ready\n"
         folder = Path(f"/proc/{process.pid}/fd")
@@ -52,7 +53,7 @@ def others():
 
 
 class Holder:
-    """This process is one that uses such a library."""
+    """Makes this process look like one that uses such a library."""
 
     def __init__(self, data):
         self.fd = os.memfd_create("bough", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -67,7 +68,7 @@ class Holder:
 
 
 def header_is_known():
-    """the header is as this test knows it"""
+    """the header has the layout that this test assumes"""
     text = bytes(ARENA)
     if not text.startswith(b"bough arena\0"):
         yield f"{text[:16]}"
@@ -103,7 +104,7 @@ def ps_lists_it():
 
 
 def top_says_so():
-    """top, which needs a terminal, says so before it draws anything"""
+    """top, which needs a terminal, reports it before it draws anything"""
     for what, data, version, library in others():
         with Holder(data) as pid:
             outside, inside = pty.openpty()
@@ -123,7 +124,7 @@ def top_says_so():
 
 
 def a_file_too():
-    """so does tree --file of a copy"""
+    """tree --file fails in the same way for a copy"""
     for what, data, version, library in others():
         with tempfile.NamedTemporaryFile() as file:
             file.write(data)
