@@ -2,7 +2,7 @@
 /*
  * A program that was not written for bough, whose main thread waits in a client library (wait.h).
  *
- *   ./uv-alone --list    name, library, call, and why it is not interruptible
+ *   ./uv-alone --list    name, library, call, and the reason why the call is not interruptible
  *   ./uv-alone uv_run    prints "ready" and waits; status 3 if the wait ends
  */
 #include "wait.h"

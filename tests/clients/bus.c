@@ -66,7 +66,7 @@ static bool answered(void)
     return is_call;
 }
 
-/* The only way: the library has no function that ends a blocked call. */
+/* Answers the call, because the library has no function that ends a blocked call. */
 static void answer(void)
 {
     while (!answered())

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* c-ares with a silent name server. The library does not block; its caller's loop does. There are two kinds of such
+/* c-ares with a silent name server. The library does not block; its caller's loop does. There are two kinds of
  * loops. */
 #include "silent.h"
 #include <ares.h>
@@ -36,7 +36,7 @@ static ares_channel ask(int *status)
     return channel;
 }
 
-/* One turn of the manual page's loop. Returns select()'s result; -2: there is nothing to wait for. */
+/* One turn of the manual page's loop. Returns select()'s result, or -2 if there is nothing to wait for. */
 static int wait_for_server(ares_channel channel, bool process_after_failure)
 {
     fd_set in, out;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A client library that was not written for bough, on a thread that is interrupted in the middle of a request, at a
  * random moment while the thread is blocked. Measured: the time from the interrupt to the end of the request, and the
- * descriptors, memory, stacks and threads that are left behind. Each measurement is also printed as a line "row|...",
+ * descriptors, memory, stacks and threads that remain. Each measurement is also printed as a line "row|...",
  * from which table.py makes the table of docs/clients.md.  */
 #ifndef TEST_CLIENT_H
 #define TEST_CLIENT_H
@@ -16,20 +16,20 @@
 enum { MOST = 2000, WARM = 20, ALL_WITHIN_MS = 100 };
 
 static struct client {
-    int (*request)(void); /* blocks until it is interrupted; 0: it has failed as expected */
-    void (*check)(void);  /* checks that a new connection works; NULL */
+    int (*request)(void); /* blocks until it is interrupted. Returns 0 if it failed as expected */
+    void (*check)(void);  /* checks that a new connection works; may be NULL */
     bool (*blocked)(void);
     const char *not_interruptible; /* why the interrupt does not end the request; NULL: the interrupt ends it */
-    const char *source;            /* the line of the library's source that is the reason; NULL */
-    const char *dumped;            /* a part of the dump's line about the thread then; NULL */
+    const char *source;            /* the line of the library's source that is the reason; may be NULL */
+    const char *dumped;            /* a part of the dump's line about the blocked thread; may be NULL */
     void (*release)(void);         /* ends a request that is not interruptible */
     bool anywhere;                 /* interrupted whether it is blocked or not */
     struct bough_foreign ways;
     char errors[120]; /* the errors with which the calls of the last request failed */
     _Atomic pid_t tid;
-    _Atomic int64_t back; /* when the request had ended */
+    _Atomic int64_t back; /* the time at which the request had ended */
     int64_t delayed;      /* the time that the thread had waited for a processor by then */
-    int64_t net;          /* how long the last interrupt took, without what both threads had waited for a processor */
+    int64_t net;          /* the time of the last interrupt, without the time that both threads had waited for a processor */
     uint64_t chance;
 } client;
 
@@ -80,7 +80,7 @@ static inline int client_child(void *unused)
     return ECANCELED;
 }
 
-/* Blocked, and still blocked after a random time, up to a millisecond. */
+/* Waits until the thread is blocked, and still blocked after a random time of up to a millisecond. */
 static inline void client_until_blocked(void)
 {
     struct timespec pause = {0, (long)(t_random(&client.chance) % 1000000)};
@@ -96,7 +96,7 @@ static inline void client_until_blocked(void)
 
 /* ---- requests that are not interruptible ------------------------------------------------------------------------- */
 
-/* A dump names the call, and how it failed. */
+/* Checks that a dump names the call and its error. */
 static inline void client_note_dump(void)
 {
     char text[16384], thread[40];
@@ -114,7 +114,7 @@ static inline void client_note_dump(void)
     CHECK(strstr(line, client.dumped ? client.dumped : ""));
 }
 
-/* The request goes on waiting; then a function of the library ends it. */
+/* Checks that the request goes on waiting, and ends it by a function of the library. */
 static inline void client_release(void)
 {
     static bool noted;
@@ -135,8 +135,8 @@ static inline bool client_is_timed(void)
     return !client.not_interruptible && !getenv("CLIENTS_UNDER");
 }
 
-/* Returns how long it took. That must be short, apart from the time for which the two threads have waited for a
- * processor. */
+/* Interrupts a request. Returns the time until its end, which must be short without the time that both threads waited
+ * for a processor. */
 static inline int64_t client_cut_one(void)
 {
     int64_t took = 0;
@@ -203,9 +203,9 @@ static inline struct client_left client_count(void)
                                 client_count_in("/proc/self/task")};
 }
 
-/* A library's threads may clean up later; caches settle at some kB, however often the request is made; a leaked
- * connection takes thousands of bytes. with_servers.py has libc keep no memory for each thread, which would count as in
- * use; but libc keeps five stacks of threads that have ended. */
+/* A library's threads may clean up later. Caches settle at some kB, however often the request is made; a leaked
+ * connection takes thousands of bytes. with_servers.py switches libc's caches for threads off, which would count as
+ * memory in use; but libc keeps five stacks of threads that have ended. */
 static inline bool client_is_flat(const struct client_left *before)
 {
     struct client_left now = client_count();
@@ -233,7 +233,7 @@ static inline int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* CLIENTS_ROUNDS sets a lower number, where each takes long (valgrind). */
+/* CLIENTS_ROUNDS sets a lower number, for valgrind, under which a round takes long. */
 static inline int client_rounds(int count)
 {
     const char *most = getenv("CLIENTS_ROUNDS");

@@ -56,7 +56,7 @@ static int run_loop(void)
     return 0;
 }
 
-/* A warning aborts, as with G_DEBUG=fatal-warnings or g_test_init(). */
+/* Makes a warning abort the process, as G_DEBUG=fatal-warnings and g_test_init() do. */
 static void make_warnings_fatal(void)
 {
     g_log_set_always_fatal((GLogLevelFlags)(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING));
@@ -142,7 +142,7 @@ static void unref_cancellable(void)
     close_pair();
 }
 
-/* With a cancellable it polls two descriptors. */
+/* With a cancellable GIO polls two descriptors. */
 static int receive_cancellable(void)
 {
     char byte;

@@ -53,8 +53,9 @@ WAIT(mysql_query, .library = "libmariadb", .call = "mysql_query(), select sleep(
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
-/* One connection after the other. After connect() the library pauses and ignores the pause's result. Fixed bug: when
- * that pause counted as the delivery of an interrupt, the library went on waiting until the grace period was over. */
+/* Makes one connection after the other. After connect() the library pauses and ignores the pause's result. Fixed bug:
+ * when that pause counted as the delivery of an interrupt, the library went on waiting until the grace period was
+ * over. */
 static int connect_again_and_again(void)
 {
     for (bool connected = true; connected;) {

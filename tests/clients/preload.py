@@ -26,7 +26,8 @@ def start(wait, **settings):
 
 
 def until_blocked(process):
-    """Waits until the process is in the same system call at two checks, and again after a random time. False: it has ended."""
+    """Waits until the process is in the same system call at two checks, and still after a random time. False if it has
+    ended."""
     before, pause = None, random.random() / 1000
     while process.poll() is None:
         try:
@@ -44,7 +45,7 @@ def until_blocked(process):
 
 
 def stop(wait, **settings):
-    """Seconds from the signal to the end, the status, and the program's standard error."""
+    """Sends the signal. Returns the seconds until the end, the status, and the program's standard error."""
     process = start(wait, **settings)
     if process.stdout.readline() == b"ready\n" and until_blocked(process):
         begun = time.monotonic()

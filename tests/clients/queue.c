@@ -37,7 +37,7 @@ static void attend(void)
     CHECK_EQ(zmq_getsockopt(server, ZMQ_EVENTS, &events, &size), 0);
 }
 
-/* After a pause in which the connection is made. */
+/* Ready after a pause in which the connection is made. */
 static bool waits(void)
 {
     attend();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hiredis with a real Redis: a command that blocks until there is an element, and there is none. */
+/* hiredis with a real Redis: a command that blocks until the list has an element, which never comes. */
 #include "wait.h"
 #include <hiredis/hiredis.h>
 

@@ -104,6 +104,6 @@ TEST_LIMIT(a_library_that_retries_ends_when_it_is_interrupted_again, 300)
             t_note("delivered %d times: %d requests", i, by_delivered[i]);
     CHECK_EQ(by_delivered[0] + by_delivered[1],
              0); /* the library retries after EINTR and after the error that follows, and then ends */
-    /* where its steps take longer than the grace period, more of them are interrupted */
+    /* if the library's steps take longer than the grace period, more of them are interrupted */
     mosquitto_lib_cleanup();
 }

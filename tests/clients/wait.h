@@ -26,17 +26,17 @@ extern "C" {
 
 struct client_wait {
     const char *library, *call;
-    void (*prepare)(void); /* once, on the main thread; NULL */
+    void (*prepare)(void); /* called once, on the main thread; may be NULL */
     int (*run)(void); /* blocks until it is interrupted or released, and cleans up. Returns 0 if it ended as expected */
     bool (*ready)(void);   /* the thread has reached its wait; NULL: the first blocked call is part of the test */
     void (*release)(void); /* ends the wait by a function of the library, from another thread */
-    void (*check)(void);   /* checks that the library works as before; NULL */
-    void (*finish)(void);  /* undoes prepare(); NULL */
+    void (*check)(void);   /* checks that the library works as before; may be NULL */
+    void (*finish)(void);  /* undoes prepare(); may be NULL */
     /* why an interrupt does not end the wait, and the line of the library's source; NULL: an interrupt ends it */
     const char *why, *line;
     bool anywhere;      /* interrupted whether it is blocked or not */
-    int count;          /* of interrupts; 0: 200 */
-    const char *dumped; /* a part of the dump's line about the thread then */
+    int count;          /* the number of interrupts; 0: 200 */
+    const char *dumped; /* a part of the dump's line about the blocked thread */
 };
 
 /* run() calls this when the library's call has returned, if the cleanup takes long. */

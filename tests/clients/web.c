@@ -67,7 +67,7 @@ static int transfer(void)
     client_back();
     signal_server(SIGCONT);
     curl_easy_cleanup(c);
-    moved = 0; /* reset here already, so that it is not taken for the count of the next request */
+    moved = 0; /* reset here, so that the next request does not start with this count */
     return code == CURLE_OK;
 }
 
@@ -105,7 +105,7 @@ static void check_new_connection(void)
     t_until(connections() == 1);
 }
 
-/* The client waits for more data: some has come, and no more is coming. */
+/* The client waits for more data: it has received some, and no more comes. */
 static bool stands(void)
 {
     size_t before = moved;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """with_servers.py SERVER[,SERVER...] PROGRAM...: runs a program beside real servers on the loopback, each in its folder.
 
-postgres   PGHOST, PGPORT, PGUSER, PGDATABASE say where
-nginx      CLIENTS_WEB is its https address, CLIENTS_WEB_PID its process, CLIENTS_CA the certificate to trust: /slow drips a byte
-           a second, /silent never answers, /upload takes what never ends, /quick answers, /status counts connections
+postgres   PGHOST, PGPORT, PGUSER, PGDATABASE are its address, user and database
+nginx      CLIENTS_WEB is its https address, CLIENTS_WEB_PID its process, CLIENTS_CA the certificate to trust: /slow sends
+           a byte a second, /silent never answers, /upload takes an endless upload, /quick answers, /status counts connections
 mosquitto  CLIENTS_BROKER is its port
 mariadb    CLIENTS_MARIADB is its port; root has no password
 redis      CLIENTS_REDIS is its port
@@ -11,7 +11,8 @@ sshd       CLIENTS_SSH is its port; CLIENTS_SSH_USER logs in with the key CLIENT
 slapd      CLIENTS_LDAP is its port, CLIENTS_LDAP_PID its process
 dbus       DBUS_SESSION_BUS_ADDRESS is its address
 
-CLIENTS_UNDER is a command that runs the program, valgrind say. Exit status 77, which skips the test, where a server is not installed.
+CLIENTS_UNDER is a command that runs the program, for example valgrind. If a server is not installed, the exit status is
+77, which skips the test.
 """
 import os
 import pwd
@@ -65,7 +66,7 @@ def postgres(folder):
         skip("PostgreSQL is not installed")
     bin, data, port = programs[-1].parent, folder / "data", free_port()
     who = []
-    if os.geteuid() == 0:  # it refuses to run as root
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         user = pwd.getpwnam("postgres")
         shutil.chown(folder, user.pw_uid, user.pw_gid)
         who = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
@@ -131,7 +132,7 @@ class Behind(socketserver.BaseRequestHandler):
                     time.sleep(1)
             while b"/upload" not in head and self.request.recv(4096):
                 pass
-            threading.Event().wait()  # an upload: nothing more is read
+            threading.Event().wait()  # for an upload, which is not read any further
         except OSError:
             pass
 
@@ -243,7 +244,7 @@ def sshd(folder):
         subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-m", "PEM", "-N", "", "-f", folder / name], check=True)
     (folder / "conf").write_text(SSHD.format(port=port, folder=folder))
     if os.geteuid() == 0:
-        os.makedirs("/run/sshd", exist_ok=True)  # it refuses to start without
+        os.makedirs("/run/sshd", exist_ok=True)  # sshd refuses to start without it
     server = subprocess.Popen([program, "-D", "-f", folder / "conf"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.environ.update(CLIENTS_SSH=str(port), CLIENTS_SSH_KEY=str(folder / "user"),
                       CLIENTS_SSH_USER=pwd.getpwuid(os.geteuid()).pw_name)
@@ -311,7 +312,8 @@ def main():
                 folder = Path(top) / name
                 folder.mkdir()
                 ends.append(SERVERS[name](folder))
-            # client.h counts memory in use, which what libc keeps for a thread's next malloc() would belong to.
+            # client.h counts memory in use, which would include the memory that libc keeps for a thread's next
+            # malloc().
             os.environ["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"
             return subprocess.run([*os.environ.get("CLIENTS_UNDER", "").split(), *sys.argv[2:]]).returncode
         finally:

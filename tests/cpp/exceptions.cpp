@@ -50,7 +50,7 @@ static void add(bough_branch *branch, bough_fn *fn, void *value = nullptr)
 
 static std::atomic<int> reports;
 
-/* A thread that had no processor for a while is reported as well. */
+/* Counts only reports that the test expects: a thread that had no processor for a while is reported as well. */
 static void count_report(const char *line)
 {
     reports += strstr(line, "has not acknowledged") == nullptr;
@@ -153,7 +153,7 @@ TEST(an_exception_that_is_caught_in_the_block_is_no_failure)
 
 /* ---- a block that runs while an exception is being thrown -------------------------------------------------------- */
 
-/* Its block ends successfully while an exception is being thrown. */
+/* The block in its destructor ends successfully while an exception is being thrown. */
 struct waits {
     t_gate gate = {0};
     t_thread opener;
@@ -182,7 +182,7 @@ TEST(a_block_in_a_destructor_that_an_exception_runs_ends_successfully)
     CHECK_EQ(bough_last_result(), EPROTO);
 }
 
-/* Its block is left by an exception while another one is being thrown. */
+/* An exception leaves the block in its destructor while another exception is being thrown. */
 struct throws {
     ~throws()
     {
@@ -250,7 +250,7 @@ TEST(a_stored_exception_that_is_thrown_again_leaves_its_block)
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */
 
-/* How a C++ program may report that a call has failed. */
+/* Throws an exception if a call fails, as a C++ program may do. */
 static void wait_or_throw()
 {
     bough_event_flag never = BOUGH_EVENT_INIT;

@@ -34,7 +34,7 @@ static int count_final(bough_incident *, void *)
     return 0;
 }
 
-/* In the region whose handler is to run: a point may fail before the incident reaches that rung. */
+/* Set in the region whose handler is to run, because a point may fail before the incident reaches that rung. */
 static std::atomic<int> inside;
 
 static void until_it_throws()
@@ -60,7 +60,7 @@ static bough_post start(bough_branch *b, bough_fn *fn, int rung)
     return bough_post_event(target, &event);
 }
 
-/* The thread's record is due: its points fail. When it is cleared, no state is left. */
+/* The thread's record is due, so its points fail. When the record is cleared, no state is left. */
 static void check_that_calls_work()
 {
     CHECK_ERR(bough_check(), ECANCELED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of docs/cpp.md: which waits of the C++ standard library end when their thread is interrupted. */
+/* The table of docs/cpp.md: the waits of the C++ standard library that end when their thread is interrupted. */
 #include <bough.h>
 #include <atomic>
 #include <condition_variable>
@@ -20,7 +20,7 @@ using work = std::function<void()>;
 
 static const std::chrono::hours hours(10);
 
-/* One child, which opted in, and one wait. */
+/* A child that has opted in makes one wait. */
 static std::atomic<pid_t> tid;
 static std::atomic<bool> returned;
 
@@ -29,7 +29,7 @@ static int run(void *wait)
     tid = t_tid();
     (*static_cast<work *>(wait))();
     returned = true;
-    CHECK_EQ(bough_interrupted(), 1); /* the interrupt stays, whatever the wait has done */
+    CHECK_EQ(bough_interrupted(), 1); /* the interrupt stays, whether the wait has ended or not */
     CHECK_ERR(bough_check(), ECANCELED);
     return ECANCELED;
 }
