@@ -92,7 +92,7 @@ static void check_records(const char *text)
     SAYS(text, "thread the spinner", "running (no interruption point met since it was asked, ");
 }
 
-/* The kernel's part: it includes threads that bough does not know. */
+/* Checks the list of the kernel's threads, which includes threads that bough does not know. */
 static void check_tasks(const char *text)
 {
     char line[64], base[64];
@@ -179,7 +179,7 @@ TEST(a_limit_of_file_sizes_raises_no_signal)
     close(file);
 }
 
-/* Numbers differ from one dump to the next. */
+/* Replaces numbers, which differ from one dump to the next. */
 static void hide_numbers(char *text)
 {
     char *to = text;
@@ -191,7 +191,7 @@ static void hide_numbers(char *text)
     *to = '\0';
 }
 
-/* It takes 2 s until a blocked writer is given up. */
+/* A dump gives up a blocked write after 2 s. */
 TEST(a_full_pipe_is_given_up_and_holds_the_beginning)
 {
     int fds[2];

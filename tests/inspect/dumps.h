@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dumps to read. */
+/* Helpers of tests that read dumps. */
 #ifndef TEST_DUMPS_H
 #define TEST_DUMPS_H
 
@@ -44,7 +44,7 @@ HELPER bool says(const char *text, const char *a, const char *b)
 #define SAYS(text, a, b) \
     (says((text), (a), (b)) ? (void)0 : FAIL("no line with '%s' and '%s' in:\n%s", (a), (b), (text)))
 
-/* The dump is complete, from its head to its end. */
+/* Checks that the dump is complete, from its head to its end. */
 HELPER void check_whole(const char *text)
 {
     CHECK(strncmp(text, "==== bough " BOUGH_VERSION ": ", 11) == 0);
@@ -52,7 +52,7 @@ HELPER void check_whole(const char *text)
     CHECK_STR(end ? end : text, "==== end ====\n");
 }
 
-/* A complete dump; the caller frees it. */
+/* Returns a complete dump, which the caller frees. */
 HELPER char *dump(void)
 {
     int fd = memory_file();
@@ -79,7 +79,7 @@ HELPER int crowd_reads(void *argument)
     return bough_read(c->pipe[0], &byte, 1) < 0 ? errno : 0;
 }
 
-/* Dumps with many threads are longer than what a pipe of one page takes. */
+/* Adds threads, so that a dump is larger than a pipe of one page. */
 HELPER void crowd_add(struct crowd *c, bough_branch *b, int count)
 {
     CHECK_EQ(pipe(c->pipe), 0);

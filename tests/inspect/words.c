@@ -6,7 +6,7 @@
 #include "../signals/program.h"
 #include "dumps.h"
 
-/* In separate sections, whose bounds the linker defines. */
+/* The functions are in separate sections, whose bounds the linker defines. */
 #define IN_SECTION(name) __attribute__((noinline, section(name)))
 extern const char __start_spins[], __stop_spins[], __start_calls[], __stop_calls[];
 
@@ -30,7 +30,7 @@ static void never_returns(void)
         pause();
 }
 
-/* Short steps, but time for the words. */
+/* The ladder has short steps, and enough time for the dump. */
 static void climbs_to_the_kill(void *path)
 {
     struct bough_ladder l = {.cap = BOUGH_SEC(600)};
@@ -73,7 +73,8 @@ static bool has_frame(const char *stack, const char *program, uintptr_t base, co
     return false;
 }
 
-/* From the line of the thread that was asked to the next thread's line; the caller frees it. NULL: none has answered. */
+/* The text from the line of a thread that was asked for its stack to the next thread's line; the caller frees it. NULL
+ * if no thread has answered. */
 static char *stack_asked_for(char *text)
 {
     char *begin = strstr(text, "when asked:\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text to a descriptor: only the time that the writing takes is limited. A large dump on a busy machine was cut off. */
+/* Text to a descriptor: only the time in writes is limited. Fixed bug: a large dump on a busy machine was truncated. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ static void *drains(void *writer)
     return NULL;
 }
 
-/* The first flush comes late: what has passed since bo_out_open() does not count. */
+/* The first flush comes late, and the time since bo_out_open() does not count. */
 TEST(the_time_between_two_writes_does_not_count)
 {
     int writer = t_tid();

@@ -187,7 +187,7 @@ TEST(other_objects_call_the_interpreter_and_the_hook_can_be_removed)
     void *object;
     bough_hook_t *hook = bind_it();
     wait_fn *wait = load_extension(&object);
-    CHECK_EQ(host_check(), 0); /* a call by the program */
+    CHECK_EQ(host_check(), 0); /* the program's call, which is not hooked */
     CHECK_EQ(asked, 1);
     CHECK_EQ(binding.checks, 0);
     CHECK_EQ(bough_unhook(hook), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An extension module of the interpreter that tests/interpose/binding.c plays: waits, and after an EINTR asks the
- * interpreter whether to continue, as such modules do. */
+/* An extension module for the interpreter that tests/interpose/binding.c imitates. Like a real one it waits, and after
+ * an EINTR asks the interpreter whether to continue. */
 #include <errno.h>
 #include <poll.h>
 

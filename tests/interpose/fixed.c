@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A program at a fixed address (-no-pie) that takes read()'s address: that is an address in the program's jump table
- * (PLT), and libraries whose tables hold only addresses (-fno-plt) get the same address for read(). On some machines
- * (ppc64le) it is the library's address nevertheless, which the program keeps in its data; there only calls go by the
+/* A program at a fixed address (-no-pie) takes read()'s address, which is then an address in the program's jump table
+ * (PLT). Libraries whose tables hold only addresses (-fno-plt) get the same address for read(). On some machines
+ * (ppc64le) the program gets the library's address nevertheless, and keeps it in its data; there only calls use the
  * jump table. */
 #include "victims.h"
 

@@ -22,7 +22,7 @@ static void jump(int signo)
     siglongjmp(out, signo);
 }
 
-/* Its frames lie further down the stack than that of the call that was left. */
+/* Its frames are further down the stack than the frame of the abandoned call. */
 __attribute__((noinline)) static int read_deeper(int fd, int depth)
 {
     volatile char space[4096] = {0};

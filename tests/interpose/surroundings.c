@@ -18,7 +18,7 @@ static const char *const program[] = {"", NULL};
 
 /* ---- vfork() and fork() ------------------------------------------------------------------------------------------ */
 
-/* The child runs in its parent's memory, which includes the word with the due bit. */
+/* The child runs in its parent's memory, where the parent's word is due. */
 TEST(a_child_of_vfork_is_not_interrupted_by_its_parents_record)
 {
     needs_calls_of_libc();

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""under.py PROGRAM: calls of foreign code are interrupted under a debugger and under valgrind too. PROGRAM is a test program. A
-tool that is not installed is skipped."""
+"""under.py PROGRAM: calls of foreign code are interrupted under a debugger and under valgrind as well. PROGRAM is a
+test program. A tool that is not installed is skipped."""
 import re
 import shutil
 import subprocess
@@ -15,8 +15,8 @@ program = Path(sys.argv[1]).resolve()
 names = subprocess.run([program, "--list"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
 
-# If a wake comes outside of the call that is recorded for its thread, its handler changes the signal mask to which it returns,
-# which valgrind ignores.
+# Under valgrind these tests are left out: a wake outside of the recorded call changes the signal mask of the code to
+# which its handler returns, which valgrind ignores.
 NOT_UNDER_VALGRIND = {"a_plain_longjmp_out_of_a_call_is_detected_by_a_check"}
 
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Libraries that were not written for bough (victim.c), as a test loads them; and whether their calls are
- * interrupted. */
+/* Loads libraries that were not written for bough (victim.c), and tests whether their calls are interrupted. */
 #ifndef INTERPOSE_VICTIMS_H
 #define INTERPOSE_VICTIMS_H
 
@@ -31,7 +30,7 @@ static inline read_fn *reader_of(void *object)
     return (read_fn *)(uintptr_t)dlsym(object, "victim_read");
 }
 
-/* Is the object patched? The test calls it to find out. */
+/* Whether the object is patched: the test calls its function to find out. */
 static inline bool is_cut(read_fn *reads)
 {
     int fds[2];

@@ -95,7 +95,7 @@ TEST(input_is_interrupted_and_data_that_had_come_is_not_lost)
     clearerr(in);
     CHECK_EQ(bough_clear(NULL), 1);
     BOUGH_FOREIGN
-    { /* this function fills the stream's buffer, and has read the rest of the line already */
+    { /* getc_unlocked() fills the stream's buffer: its first call reads both bytes */
         CHECK_EQ(write(fds[1], "ab", 2), 2);
         CHECK_EQ(getc_unlocked(in), 'a');
         CHECK_EQ(getc_unlocked(in), 'b');
@@ -109,7 +109,7 @@ TEST(input_is_interrupted_and_data_that_had_come_is_not_lost)
     close(fds[1]);
 }
 
-/* Debian builds its programs in this way. */
+/* Debian's programs call this function, because they are built with _FORTIFY_SOURCE. */
 char *__fgets_chk(char *line, size_t room, int size, FILE *stream);
 size_t __fread_chk(void *to, size_t room, size_t size, size_t count, FILE *stream);
 
