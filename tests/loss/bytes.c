@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a byte lost, or doubled? ECANCELED means that none was moved; a partial result is returned (rules 9, 12). */
+/* No byte is lost or doubled. ECANCELED means that none was moved; a partial result is returned (rules 9, 12). */
 #include "stream.h"
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -66,7 +66,7 @@ static ssize_t by_read_full_in_time(int fd, char *buffer, size_t size)
     return in_full(result, done, size);
 }
 
-/* Through a second pipe, which is empty before and after. */
+/* Bytes are moved through a second pipe, which is empty before and after each turn. */
 static int between[2];
 static ssize_t by_splice(int fd, char *buffer, size_t size)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a descriptor lost? ECANCELED means that none was opened, and none accepted (rules 9, 12). */
+/* No descriptor is lost. ECANCELED means that none was opened, and none accepted (rules 9, 12). */
 #include "one_thread.h"
 #include <dirent.h>
 #include <fcntl.h>

@@ -104,7 +104,7 @@ static int fail(void *unused)
     return EIO;
 }
 
-/* The worker is reused and kept, so its allocations exist after the first rounds. */
+/* The worker is reused, so all its allocations are made in the first rounds. */
 static void end_it(long round)
 {
     (void)round;

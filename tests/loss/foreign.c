@@ -111,7 +111,7 @@ TEST_LIMIT(foreign_calls_of_a_thread_that_blocks_all_signals_see_no_eintr, 2000)
     go_under_rain(turn_blocked, feed_pipe, t_loss());
 }
 
-/* Blocked in one turn and open in the next. */
+/* The wake signal is blocked in one turn, and unblocked in the next. */
 static int turn_now_and_then(uint64_t *random)
 {
     sigset_t all, old;
@@ -163,7 +163,7 @@ TEST_LIMIT(foreign_calls_after_an_asynchronous_region_see_no_eintr, 2000)
     go_under_rain(turn_async, NULL, t_loss() / 200);
 }
 
-/* The same moment, prolonged by a hook, in a library that was built with -Dhooks=true. */
+/* A hook prolongs that moment, in a library that was built with -Dhooks=true. */
 static _Atomic bool sending;
 static struct t_gate in_region;
 

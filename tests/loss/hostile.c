@@ -21,7 +21,7 @@ static int turn_read_pipe(uint64_t *random)
     begun = true;
     if (bough_read(channel[0], &byte, 1) == 1)
         return 0;
-    /* Without a window the signal does not restart calls: if other code sends it, it ends them, like any call. */
+    /* Without a window the signal does not restart calls, so that it ends them if other code sends it. */
     return errno == EINTR && rain.feed == feed_and_disturb ? 0 : -1;
 }
 
@@ -75,14 +75,15 @@ static void take_the_room(void)
 
 TEST_LIMIT(nothing_is_lost_without_room_for_signals, 1000)
 {
-    rain.dry = true; /* a timer needs room, too */
+    rain.dry = true; /* a timer needs room for a queued signal as well */
     on_target = take_the_room;
     fall_here(t_loss() / 4);
 }
 
 /* ---- other code uses the wake signal, too ------------------------------------------------------------------------ */
 
-/* For example out-of-band data for this thread. A pending signal of other code absorbs bough's. */
+/* Sends the signal as other code does, for example the kernel for out-of-band data. While such a signal is pending,
+ * bough's signal is merged with it. */
 static void feed_and_disturb(uint64_t *random)
 {
     siginfo_t info = {.si_signo = SIGURG, .si_code = SI_QUEUE};

@@ -91,7 +91,7 @@ TEST(after_a_jump_out_of_any_step_of_a_call_the_next_call_is_interrupted)
         armed = false;
         if ((posts = !posts)) {
             CHECK_EQ(bough_interrupt(self, "on its way"), 0);
-            spin(&random, 30000); /* until the call may have failed, or be about to fail */
+            spin(&random, 30000); /* a random time, after which the call may have failed, or be about to fail */
         }
         CHECK_EQ(pthread_kill(caller.handle, SIGUSR1), 0);
         jumps++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Is anything lost or doubled? Threads work while interrupts arrive at random moments; each thread clears the interrupt
- * that has ended its call and continues. At the end, what the threads have taken and given must add up. */
+/* Nothing is lost or doubled. Threads work while interrupts arrive at random moments; each thread clears the interrupt
+ * that has ended its call, and continues. At the end the counts of what the threads have taken and given must agree. */
 #ifndef TEST_STORM_H
 #define TEST_STORM_H
 
@@ -15,7 +15,7 @@ struct storm_thread {
     void (*turn)(struct storm_thread *self); /* one round; returns soon after an interrupt */
     void *object;
     int number;
-    bool spared; /* from interrupts */
+    bool spared; /* gets no interrupts */
     uint64_t random;
     _Atomic long cuts, done;
     _Atomic bool ended;
@@ -26,7 +26,7 @@ struct storm {
     int count;
 };
 
-static _Atomic bool storm_over; /* a thread that is interrupted now ends */
+static _Atomic bool storm_over; /* from now on a thread that is interrupted ends */
 
 /* Takes a call's result: true if the call has succeeded. Clears an interrupt, until the storm is over. */
 static inline bool storm_done(struct storm_thread *self, int result)

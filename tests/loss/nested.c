@@ -57,8 +57,8 @@ TEST(a_post_in_a_handler_ends_the_blocked_call)
     post_while_on_top(wait_on_top);
 }
 
-/* The record is held off when it is posted, and due when the section ends: then only the thread itself can end the
- * call. */
+/* The section keeps the record out when it is posted. The record is due when the section ends, and then only the thread
+ * itself can end the call. */
 static void critical_on_top(int signo)
 {
     BOUGH_CRITICAL(0) {

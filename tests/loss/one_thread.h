@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * "Rain": one thread makes the same call again and again while interrupts are posted to it at random moments, a new one
- * as soon as the last was delivered. So every post has to be delivered within seconds, and exactly once:
+ * as soon as the previous one was delivered. So every post must be delivered within seconds, and exactly once:
  *
  *     posts == cuts + seen by bough_check()      fewer: a wake-up was lost; more: a call was interrupted without a post
  *
  * Each test also counts what the calls have taken and given (rules 8, 9, 12).
  *
- * In the first half nothing else happens. In the second half a timer's SA_RESTART handler interrupts the thread again and
- * again, 0.5 ms after its last end, sometimes for long, and half of the posts come from a handler that has interrupted the thread (rule
- * 5).
+ * In the second half a timer's SA_RESTART handler also interrupts the thread repeatedly, 0.5 ms after its last end and
+ * sometimes for long, and half of the posts come from a handler that has interrupted the thread (rule 5).
  */
 #ifndef TEST_RAIN_H
 #define TEST_RAIN_H
@@ -47,8 +46,8 @@ static struct rain {
     int64_t worst;
 } rain;
 
-/* How the target makes its call: by bough's function or, if built with -DINTERPOSED, by libc's, as a library does that
- * was not written for bough (rule 22). */
+/* The target makes its call by bough's function or, if built with -DINTERPOSED, by libc's, like a library that was not
+ * written for bough (rule 22). */
 #ifdef INTERPOSED
 #define CALL(name, ...)                           \
     __extension__({                               \
@@ -118,7 +117,8 @@ static inline void rain_delays(void)
 /* ---- the target -------------------------------------------------------------------------------------------------- */
 
 #ifdef INTERPOSED
-/* Foreign code gets EINTR, which a handler of the program may cause too: the library reports which it was. */
+/* Foreign code gets EINTR, which a handler of the program may cause as well. The library reports the calls that it has
+ * interrupted. */
 static bool rain_reported;
 
 static inline int rain_on_cut(void *unused, const struct bough_cut *cut)
@@ -209,7 +209,7 @@ static inline void *rain_peer(void *argument)
 static timer_t rain_clock;
 static _Atomic bool rain_ticks;
 
-/* Once: the handler sets it again at its end, so that it does not starve the thread, however long it takes. */
+/* Sets the timer once. The handler sets it again at its end, so that a slow handler does not starve the thread. */
 static inline void rain_set_clock(void)
 {
     struct itimerspec soon = {{0, 0}, {0, 500000}};
@@ -257,8 +257,8 @@ static inline void rain_end_ticks(void)
     CHECK_EQ(timer_delete(rain_clock), 0);
 }
 
-/* valgrind ignores what a handler writes into the mask of the interrupted code: the wake comes back at once, again and
- * again, as long as the handler runs. */
+/* valgrind ignores the mask that a handler writes into the interrupted code, so the wake comes back repeatedly as long
+ * as the handler runs. */
 static inline bool under_valgrind(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");

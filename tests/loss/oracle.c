@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the platform loses: the loops of the other loss tests with libc's calls, ended by pthread_cancel(), and the same
- * loops with bough's calls, ended by bough_interrupt(). Each time in a new thread. Losses of libc are counted and
- * printed, and make no test fail; losses of bough do. */
+/* Compares losses: the loops of the other loss tests with libc's calls, ended by pthread_cancel(), and with bough's
+ * calls, ended by bough_interrupt(), each time in a new thread. Losses of libc are only counted and printed; a loss of
+ * bough makes the test fail. */
 #include "one_thread.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,12 +19,12 @@ struct side {
     int cancels; /* by pthread_cancel() */
 };
 
-static _Atomic long moved; /* how much the loop has taken */
+static _Atomic long moved; /* the amount that the loop has taken */
 static struct t_gate begun;
 static int channel[2], listener;
 static sem_t semaphore;
 
-/* Cancellation is possible only in here, so nothing is lost between a call and its count. */
+/* Cancellation is possible only inside this macro, so nothing is lost between a call and its count. */
 #define CANCELLABLE(call)                                     \
     do {                                                      \
         pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);  \

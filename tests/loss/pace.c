@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* No wake is lost among threads that share a lock (rule 4), whatever the woken threads do: the children of the branches
- * do everything that may delay a wake, and are interrupted at random moments. Only the interrupt ends a child: if it is
- * lost, the child blocks indefinitely, and the test fails by its limit. */
+/* No wake is lost among threads that share a lock (rule 4). The children of the branches do everything that may delay a
+ * wake, and are interrupted at random moments. Only the interrupt ends a child: if it is lost, the child blocks
+ * indefinitely, and the test fails by its limit. */
 #include <bough.h>
 #include <bough/interpose.h>
 #include <stdbool.h>
@@ -44,7 +44,7 @@ static int with_the_lock(void)
     return error;
 }
 
-/* In a wait inside libc, where the wake is repeated. */
+/* Waits inside libc, where the wake is repeated. */
 static int in_libc(void)
 {
     sem_t never;

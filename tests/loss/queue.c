@@ -4,7 +4,7 @@
 
 /* ---- no wake-up is lost, on either side -------------------------------------------------------------------------- */
 
-static int item; /* something to point to */
+static int item; /* the queue's items point here */
 
 static int get(void *queue)
 {

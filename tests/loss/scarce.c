@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Allocations and new threads fail at random, and each resource that is handed over is disposed of exactly once
- * nevertheless: arguments of children, by the destructor or by the child that takes them over; resources of closers;
- * items of queues; tokens; places. The linker replaces the functions that the library calls by those below. */
+/* Allocations and new threads fail at random, and yet each resource that is handed over is disposed of exactly once:
+ * arguments of children, by the destructor or by the child that takes them over; resources of closers; items of queues;
+ * tokens; places. The linker replaces the functions that the library calls by the functions below. */
 #include <bough.h>
 #include <fcntl.h>
 #include <stdatomic.h>

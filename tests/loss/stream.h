@@ -49,7 +49,7 @@ static inline void stream_got(const char *buffer, size_t size)
     stream.read += (long)size;
 }
 
-/* Mostly small, sometimes larger than the room. */
+/* A random size, mostly small, sometimes larger than the room. */
 static inline size_t stream_some(uint64_t *random, bool large)
 {
     uint64_t r = t_random(random);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Is a wake-up lost? Two threads wait for the same object. At random moments the first is interrupted, and the object
- * is offered to exactly one thread. Whichever comes first ends the first thread's wait. If the first was interrupted,
- * the second, which is never interrupted, must get the offer. If the interrupted thread had consumed the wake-up, the
- * second would sleep indefinitely although there is an offer. (The interrupted thread does not try again, because that
- * would hide the loss.) */
+/* No wake-up is lost. Two threads wait for the same object. At random moments the first thread is interrupted, and the
+ * object is offered to exactly one thread. The first of these two events ends the first thread's wait. If the thread
+ * was interrupted, the second thread, which is never interrupted, must get the offer. If the interrupted thread had
+ * consumed the wake-up, the second would sleep indefinitely although there is an offer. (The interrupted thread does
+ * not try again, because that would hide the loss.) */
 #ifndef TEST_DUEL_H
 #define TEST_DUEL_H
 
@@ -13,12 +13,12 @@
 #include "random_delay.h"
 
 struct duel {
-    int (*wait)(void *object);     /* called by both: 0, or -1 with ECANCELED */
-    void (*prepare)(void *object); /* before they begin; may be NULL */
-    void (*settle)(void *object);  /* until both wait; NULL if an early offer does not matter */
-    void (*offer)(void *object);   /* for one */
+    int (*wait)(void *object);     /* called by both threads: 0, or -1 with ECANCELED */
+    void (*prepare)(void *object); /* called before they begin; may be NULL */
+    void (*settle)(void *object);  /* returns when both wait; NULL if an early offer does not matter */
+    void (*offer)(void *object);   /* offers the object to one thread, or to all */
     bool for_all;                  /* the offer is for all, or is passed on from one thread to the other */
-    void (*check)(void *object);   /* nothing is left when both have ended; may be NULL */
+    void (*check)(void *object);   /* checks that nothing is left when both have ended; may be NULL */
 };
 
 struct duellist {
@@ -27,7 +27,7 @@ struct duellist {
     void *object;
     bough_thread *self;
     sem_t go, done;
-    _Atomic bool posted, over; /* the interrupt has been posted: it may be cleared */
+    _Atomic bool posted, over; /* posted: the interrupt may be cleared now */
     int result;
 };
 
