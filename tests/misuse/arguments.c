@@ -307,7 +307,7 @@ static void not_mine(void)
     CHECK_ERR(bough_bounded_new(other_branch, 1), EPERM);
 }
 
-/* Before the thread is adopted, after that, and with a branch open. */
+/* Checks a thread before its adoption, after it, and with a branch open. */
 static void *stranger(void *unused)
 {
     (void)unused;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a forked process has of its parent: handles, posts, regions, masks. */
+/* The state that a forked process gets from its parent: handles, posts, regions, masks. */
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include "misuse/forks.h"
 
-/* Even if the child process has as many threads in the same slots. */
+/* They are stale even if the child process has as many threads in the same slots. */
 TEST(handles_of_the_parents_threads_are_stale)
 {
     need_no_sanitizer();
@@ -107,8 +107,8 @@ TEST(threads_may_fork_at_the_same_time)
 enum { ENOUGH = 20 };
 static volatile sig_atomic_t forked_well;
 
-/* Once: the handler sets it again at its end, and the code that it has interrupted continues in between, however long
- * a fork takes. */
+/* Sets the timer once. The handler sets it again at its end, so that the interrupted code continues in between, however
+ * long a fork takes. */
 static void set_timer(void)
 {
     struct itimerval soon = {{0, 0}, {0, 3000}};
@@ -128,8 +128,7 @@ static void fork_in_handler(int signo)
     errno = saved;
 }
 
-/* In a handler that has interrupted a blocked call; signals that come during the fork find the arena of their
- * process. */
+/* The handler has interrupted a blocked call. Signals that come during the fork find the arena of their process. */
 TEST(a_fork_in_a_signal_handler_works)
 {
     need_no_sanitizer();

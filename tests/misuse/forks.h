@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests that fork where branches are open. */
+/* Helpers of tests that fork while branches are open. */
 #ifndef T_FORKS_H
 #define T_FORKS_H
 

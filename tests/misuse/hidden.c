@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The arena's file: without it everything works the same, and the descriptors of other code are not touched. */
+/* Without the arena's file everything works as with it, and the descriptors of other code are not touched. */
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -167,7 +167,7 @@ static int seals(void)
     return fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
 }
 
-/* Fixed bug: there the file was not sealed at all. */
+/* Fixed bug: on such a kernel the file was not sealed at all. */
 TEST(linux_before_6_3_seals_the_arena_as_well)
 {
     needs_threads_after_fork();

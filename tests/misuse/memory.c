@@ -6,7 +6,7 @@
 
 /* ---- an allocator that fails on request -------------------------------------------------------------------------- */
 
-static __thread int fail_at;  /* which allocation from now on fails: 1 is the next; 0: none */
+static __thread int fail_at;  /* the number of the allocation that fails: 1 is the next; 0: none */
 static __thread int failed_;  /* whether an allocation has failed */
 static __thread long blocks_; /* blocks that this thread has allocated and not freed while it counts */
 static __thread int counts;
@@ -59,7 +59,7 @@ static void arm(int nth)
     fail_at = nth;
 }
 
-/* Has an allocation failed? The memory that was allocated meanwhile must have been freed. */
+/* Returns whether an allocation has failed. The memory that was allocated meanwhile must have been freed. */
 static int disarm(void)
 {
     fail_at = 0;
@@ -69,8 +69,8 @@ static int disarm(void)
 
 /* ---- out of memory ----------------------------------------------------------------------------------------------- */
 
-/* The nth allocation of an add fails. Returns 0 when there is no nth. A branch that collects notices the failure only
- * when it has a thread, which frees itself. */
+/* The nth allocation of an add fails. Returns 0 if the add makes fewer. A branch that collects results notices the
+ * failure only when the add has a thread, which frees itself. */
 static int add_without(bough_branch *b, int nth, bool collects, const struct bough_child_options *options)
 {
     static struct thing things[64];
@@ -107,14 +107,14 @@ static int allocations_of_an_add(const struct bough_branch_options *o, const str
     return nth - 1;
 }
 
-/* The child, and its worker. */
+/* Memory is allocated for the child and for its worker. */
 TEST(adding_fails_wherever_memory_runs_out)
 {
     need_own_malloc();
     CHECK(allocations_of_an_add(NULL, &(struct bough_child_options){.fresh = 1}) >= 2);
 }
 
-/* And the room for its result. */
+/* Memory is also allocated for the child's result. */
 TEST(adding_to_a_branch_that_collects_fails_wherever_memory_runs_out)
 {
     need_own_malloc();
@@ -321,8 +321,8 @@ static void run_out(int resource, rlim_t most)
     check_all_works();
 }
 
-/* Root is not limited, so the test becomes nobody. Changing user ids reaches each thread, including those of the
- * library. */
+/* The limit does not apply to root, so the test becomes the user nobody. libc changes the user id in each thread,
+ * including the library's threads. */
 static void without_threads(void *unused)
 {
     (void)unused;
@@ -350,7 +350,7 @@ static rlim_t size_now(void)
     return pages * (rlim_t)sysconf(_SC_PAGESIZE);
 }
 
-/* No room for a stack: of 64 MiB, so that no cached stack fits. */
+/* Leaves no room for a stack. Stacks have 64 MiB, so that no cached stack fits. */
 static void without_room(void *unused)
 {
     (void)unused;

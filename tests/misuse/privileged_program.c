@@ -33,8 +33,8 @@ static void end(void)
     hang();
 }
 
-/* The one of the two signals whose handler the kernel has: a sanitizer handles other signals, and its sigaction() knows
- * only handlers that were set by it. */
+/* The signal, of the two candidates, for which the kernel has a handler. A sanitizer handles other signals, and its
+ * sigaction() returns only handlers that were set by it. */
 static int wake_signal(void)
 {
     static const int could_be[] = {SIGUSR2, SIGURG};

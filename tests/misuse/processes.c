@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* exec, _exit, abort and setuid in children: what the new process image, or the parent process, sees. */
+/* exec, _exit, abort and setuid in children, and their effect on the new process image or the parent process. */
 #include <fcntl.h>
 #include <netdb.h>
 #include <sched.h>
@@ -214,7 +214,7 @@ static void *stays_for_a_while(void *adopted)
     return NULL;
 }
 
-/* The ticker, helpers, a parked worker, a thread for signals, a thread for a lookup: all of them remain. */
+/* Leaves the library's threads: the ticker, helpers, a parked worker, a thread for signals and one for a lookup. */
 static void leave_last_thread(void *adopted, int main_known)
 {
     struct t_thread last;

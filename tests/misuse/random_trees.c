@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Random trees: branches in branches to a depth of four, with failures, interrupts, deadlines, supervisors, thread
- * exits and resources at random. Whatever happens, the counts add up, each resource is destroyed once, and no thread or
+ * exits and resources at random. In each tree the counts add up, each resource is destroyed once, and no thread or
  * interrupt is left over. */
 #include "semantics/children.h"
 

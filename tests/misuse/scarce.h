@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What tests without memory, threads or descriptors share: the condition for a replaced allocator, limits, and the check
+/* Shared by tests without memory, threads or descriptors: the condition for a replaced allocator, limits, and the check
  * that everything works afterwards. */
 #ifndef T_SCARCE_H
 #define T_SCARCE_H
@@ -23,7 +23,7 @@ UNUSED static void need_own_malloc(void)
         SKIP("the allocator can't be replaced here");
 }
 
-/* Sets the soft limit of a resource. Returns the one before. */
+/* Sets the soft limit of a resource. Returns the previous limit. */
 UNUSED static rlim_t limit_to(int resource, rlim_t most)
 {
     struct rlimit limit;

@@ -78,8 +78,8 @@ static int fail_in_a_nested_branch(void *unused)
     return errno; /* the branch could not be opened */
 }
 
-/* One round with memory for so many allocations: whatever fails, each child that was added and its result are accounted
- * for. */
+/* One round with memory for a number of allocations. Whichever call fails, each child that was added and its result are
+ * accounted for. */
 static long try_with(long allocations)
 {
     static bough_fn *const fns[] = {work, fail_with_words, until_stopped, fail_in_a_nested_branch};
@@ -217,12 +217,12 @@ static void forbid_threads(int forbid)
 
 static void become_nobody_without_threads(void)
 {
-    if (geteuid() == 0) /* who is not limited */
+    if (geteuid() == 0) /* the limit does not apply to root */
         CHECK_EQ(setuid(NOBODY), 0);
     forbid_threads(1);
 }
 
-/* Not even the library's thread can be started. */
+/* Not even the ticker can be started. */
 static void begin_without_threads(void *unused)
 {
     (void)unused;
@@ -259,7 +259,7 @@ TEST(signals_are_not_taken_over_without_threads)
     CHECK_EXITED(t_run_status(take_signals_without_threads, NULL), 0);
 }
 
-/* What needs no thread. */
+/* Interrupts and queries need no thread. */
 static void interrupt_without_threads(void *unused)
 {
     int fds[2];
@@ -374,7 +374,7 @@ static void end_without_threads(void *unused)
     never_returns();
 }
 
-/* There is only the kernel's timer. */
+/* Without threads only the kernel's timer ends the process. */
 TEST_LIMIT(without_threads_the_process_ends_at_the_cap, 60)
 {
     CHECK_KILLED(t_run_status(end_without_threads, NULL), SIGKILL);
@@ -388,7 +388,7 @@ static void end_without_helpers(void *unused)
     climb_to_the_end();
 }
 
-/* The warden carries out all of it: reports go to standard error at once. */
+/* The warden does the helpers' work: reports go to standard error at once. */
 TEST_LIMIT(without_helpers_the_warden_writes_log_and_dump, 60)
 {
     static char text[1 << 16];

@@ -105,7 +105,7 @@ static int cancelled_at_any_moment(void *unused)
     return 0;
 }
 
-/* In the child, during its end, in between: the child is counted once. */
+/* The cancellation comes in the child, during its end, or in between. The child is counted once. */
 TEST_LIMIT(pthread_cancel_may_race_with_the_childs_end, 60)
 {
     for (int i = 0; i < 2000; i++) {
@@ -239,7 +239,7 @@ TEST(other_code_may_take_the_wake_signal)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 1);
     struct sigaction now;
     CHECK_EQ(sigaction(SIGURG, NULL, &now), 0);
-    /* a handler that ends the call by EINTR does no harm, so bough has not reinstalled its own */
+    /* the program's handler ends the call by EINTR, so bough need not install its handler again */
     if (now.sa_handler == on_urgent)
         signal(SIGURG, SIG_DFL);
 }

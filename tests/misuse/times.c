@@ -128,7 +128,7 @@ static void fill_backlog(void)
     t_expect_descriptors(7);
 }
 
-/* Holds the mutex, and never comes to the post against it. */
+/* The thread holds the mutex, and never reaches a point for its interrupt. */
 static struct t_gate held, enough;
 static bough_thread *holder;
 

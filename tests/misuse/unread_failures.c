@@ -131,7 +131,7 @@ TEST(the_last_64_unread_failures_are_kept_and_older_ones_dropped_with_a_report)
     CHECK_STR(e->message, "message 936");
     CHECK_EQ(e->count, 63);
     CHECK_STR(e->attached[62]->message, "message 999");
-    CHECK_EQ(reports_count_, 10); /* at 1, 2, 4 ... 512 */
+    CHECK_EQ(reports_count_, 10); /* a report at the 1st, 2nd, 4th ... 512th loss */
     CHECK(reported(
         "more than 64 unread failures: dropping the oldest (1 dropped so far), of the body in inner: Input/output error: "
         "message 0;"));

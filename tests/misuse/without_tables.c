@@ -25,7 +25,7 @@ static int to_resume(struct bough_incident *incident, void *unused)
     return 0;
 }
 
-/* `no_target`: how a post to the root fails. */
+/* `no_target` is the error of a post to the root. */
 static void check_without_tables(int no_target)
 {
     static struct bough_jmp jmp;
@@ -67,7 +67,7 @@ static void check_without_tables(int no_target)
     CHECK_EQ(bough_mutex_unlock(&mutex), 0);
     CHECK_EQ(bough_nanosleep(&(struct timespec){0, 1}, NULL), 0);
     if (bough_setjmp(&jmp) == 0)
-        bough_longjmp(&jmp, 1); /* which is reported */
+        bough_longjmp(&jmp, 1); /* the library reports this jump */
     CHECK_EQ(pipe(fds), 0);
     CHECK_EQ(bough_write(fds[1], &byte, 1), 1);
     CHECK_EQ(bough_read(fds[0], &byte, 1), 1);
@@ -119,7 +119,7 @@ static void need_little_space(enum when when)
 
 static rlim_t space;
 
-/* In the new process, which is to have no memory, 0. */
+/* Forks a process without memory. Returns 0 in the new process. */
 static pid_t fork_starving(enum when when)
 {
     struct rlimit limit;
@@ -146,7 +146,7 @@ static void feed(void)
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
 }
 
-/* The process that is forked by one without tables has none either. */
+/* A process that is forked by a process without tables has no tables either. */
 static void fork_again(void)
 {
     pid_t pid = fork();
@@ -207,7 +207,7 @@ TEST_LIMIT(a_forked_process_with_memory_for_its_thread_alone_fails_cleanly, 60)
     check_all_works();
 }
 
-/* The result is not 0, the one of the branch before. */
+/* The result is not that of the branch before, which is 0. */
 TEST(a_block_that_stayed_in_the_parent_has_not_succeeded)
 {
     need_little_space(BEFORE_THE_COPY);
@@ -252,7 +252,7 @@ TEST(a_child_that_forks_without_memory_ends_the_new_process_by_its_return)
     }
 }
 
-/* No thread can be told, so the signal has its default effect. */
+/* No thread can be interrupted, so the signal has its default effect. */
 TEST(a_signal_ends_a_forked_process_without_memory)
 {
     need_little_space(BEFORE_THE_COPY);
