@@ -29,7 +29,7 @@ static struct client {
     _Atomic pid_t tid;
     _Atomic int64_t back; /* the time at which the request had ended */
     int64_t delayed;      /* the time that the thread had waited for a processor by then */
-    int64_t net;          /* the time of the last interrupt, without the time that both threads had waited for a processor */
+    int64_t net;          /* the last interrupt's time, without the time that both threads had waited for a processor */
     uint64_t chance;
 } client;
 

@@ -3,7 +3,7 @@
 
 postgres   PGHOST, PGPORT, PGUSER, PGDATABASE are its address, user and database
 nginx      CLIENTS_WEB is its https address, CLIENTS_WEB_PID its process, CLIENTS_CA the certificate to trust: /slow sends
-           a byte a second, /silent never answers, /upload takes an endless upload, /quick answers, /status counts connections
+           a byte a second, /silent never answers, /upload never ends, /quick answers, /status counts connections
 mosquitto  CLIENTS_BROKER is its port
 mariadb    CLIENTS_MARIADB is its port; root has no password
 redis      CLIENTS_REDIS is its port
