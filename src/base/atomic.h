@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Atomics with their memory order in their names. Where an order other than the one a reader would
- * expect is used, the caller says what it pairs with. */
+/* Atomics with their memory order in their names. If an order is not the obvious one, a comment at the call names the
+ * operation that it pairs with. */
 #ifndef BO_BASE_ATOMIC_H
 #define BO_BASE_ATOMIC_H
 
@@ -38,7 +38,7 @@
 /* Marks a function that the wake signal's handler runs. The handler may interrupt the thread sanitizer's code inside an
  * atomic operation, and would deadlock on a lock that the same thread holds. */
 #define BO_BARE __attribute__((no_sanitize("thread")))
-/* A function that takes the frame address of its caller: it must not have a frame of its own, at -O0 neither. */
+/* For a function that takes the frame address of its caller: it is inlined even at -O0, so that it has no frame. */
 #define BO_IN_CALLER __attribute__((always_inline)) static inline
 #define BO_TLS __thread __attribute__((tls_model("initial-exec")))
 

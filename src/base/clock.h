@@ -17,7 +17,7 @@ static inline int64_t bo_clock(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* For the kernel, which accepts no negative time: a negative time becomes 0, which has passed as well. */
+/* A time for the kernel, which accepts no negative time: a negative time becomes 0, which has passed as well. */
 static inline struct timespec bo_timespec(int64_t ns)
 {
     if (ns < 0)
@@ -32,7 +32,7 @@ static inline int64_t bo_add_time(int64_t a, int64_t b)
     return !__builtin_add_overflow(a, b, &sum) ? sum : b > 0 ? BO_FOREVER : INT64_MIN;
 }
 
-/* From `now` to a deadline, without overflow. */
+/* The time from `now` to a deadline, without overflow. */
 static inline int64_t bo_time_left(int64_t deadline, int64_t now)
 {
     int64_t left;

@@ -20,7 +20,7 @@ enum { ENOUGH = 256, A_LIST = 4 /* threads */ };
 
 static _Atomic uint32_t known_room = ENOUGH;
 
-/* The program may have set more lists itself. An older kernel refuses, and is asked again only when there are twice as
+/* The program may have set more lists itself. If an older kernel refuses, the next attempt is when there are twice as
  * many threads. */
 void bo_futex_room(uint32_t threads)
 {
@@ -60,7 +60,7 @@ bool bo_yield(int64_t *now)
 
 /* ---- locks ----------------------------------------------------------------------------------- */
 
-/* Sleeps instead of yielding in a loop: the holder may have a lower priority, and need this processor. */
+/* Sleeps instead of yielding in a loop, because the holder may have a lower priority, and need this processor. */
 bool bo_lock_slow(struct bo_lock *lock, int64_t deadline)
 {
     while (bo_swap_acq_rel(&lock->state, 2) != 0)

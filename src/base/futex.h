@@ -15,9 +15,9 @@
 #include "base/clock.h"
 #include "base/raw.h"
 
-/* A futex word is 32 bits. The half of a 64-bit word that has its lower or upper bits, wherever the machine puts them.
- * The type keeps a 64-bit word itself from being passed: its address is that of the upper half on a big-endian
- * machine. */
+/* A futex word has 32 bits. These functions return the half of a 64-bit word that has its lower or upper bits, in the
+ * machine's byte order. The compiler rejects a pointer to the 64-bit word as a futex, because on a big-endian machine
+ * it points to the upper half. */
 static inline const _Atomic uint32_t *bo_low_half(const volatile void *word)
 {
     const _Atomic uint32_t *half = (const _Atomic uint32_t *)(uintptr_t)word;
@@ -30,8 +30,8 @@ static inline const _Atomic uint32_t *bo_high_half(const volatile void *word)
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? half + 1 : half;
 }
 
-/* Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC; BO_FOREVER for none). May return for any
- * reason: the caller checks the word again. -ETIMEDOUT: the deadline has passed. */
+/* Sleep while *word == expected, at most until `deadline` (CLOCK_MONOTONIC; BO_FOREVER for none). May also return for
+ * no reason, so the caller checks the word again. -ETIMEDOUT: the deadline has passed. */
 long bo_futex_sleep(const _Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 
 static inline void bo_futex_wake(const _Atomic uint32_t *word, int count)
@@ -40,15 +40,16 @@ static inline void bo_futex_wake(const _Atomic uint32_t *word, int count)
 }
 
 /*
- * Yields the processor once, and sets *now to the time after that. Returns false if the thread should sleep instead:
- * another thread computes on this processor. A yield then costs the rest of that thread's time slice, milliseconds,
- * where a thread that sleeps and is woken runs at once. No thread of the process yields for a second after one that
- * took so long.
+ * Yields the processor once, and sets *now to the time afterwards. Returns false if the thread should sleep instead,
+ * because another thread computes on this processor: then a yield lasts for the rest of that thread's time slice, some
+ * milliseconds, but a thread that sleeps and is woken runs at once. After such a long yield no thread of the process
+ * yields for a second.
  */
 bool bo_yield(int64_t *now);
 
-/* Before sleeping: yield for 50 us at most, until `condition` holds. The event has often come by then, at a fifth of
- * the cost of sleeping and being woken. Not a pause loop: the thread that causes the event may need this processor. */
+/* Before sleeping, yield for at most 50 us, until `condition` holds. The event has often come by then, and the yields
+ * cost a fifth of a sleep and a wake. This is no pause loop, because the thread that causes the event may need this
+ * processor. */
 #define BO_YIELD_UNTIL(condition)                                      \
     do {                                                               \
         int64_t bo_now = bo_clock(), bo_until = bo_now + 50000;        \
@@ -57,19 +58,20 @@ bool bo_yield(int64_t *now);
     } while (0)
 
 /*
- * Prepares the kernel for this number of waiting threads. The kernel keeps them in lists, sixteen on a machine with two
- * processors, and each thread that wakes another, or ends, searches one: with thousands of waiting threads it spends
- * most of its time there. Since Linux 6.17 a process can ask for more lists. Called before a thread is started.
+ * Prepares the kernel for this number of waiting threads. The kernel keeps waiting threads in lists, sixteen on a
+ * machine with two processors, and each thread that wakes another, or ends, searches a list: with thousands of waiting
+ * threads the search takes most of the time. Since Linux 6.17 a process can ask for more lists. Called before a thread
+ * is started.
  */
 void bo_futex_room(uint32_t threads);
 void bo_futex_after_fork(void);
 
-/* ---- operations that must be finished ------------------------------------------------------------------- */
+/* ---- operations that must be completed ------------------------------------------------------------------ */
 
 /*
- * How many operations the calling thread is inside that must be finished, because other threads depend on them: it
- * holds a lock, changes a list, or allocates memory. A thread is frozen (rule 37) only where this is 0. Read by the
- * thread itself, and by signal handlers that interrupt it.
+ * The number of operations in progress on the calling thread that must be completed, because other threads depend on
+ * them: it holds a lock, changes a list, or allocates memory. A thread is frozen (rule 37) only while this is 0. It is
+ * read by the thread itself, and by signal handlers that interrupt the thread.
  */
 extern BO_TLS uint32_t bo_busy;
 
@@ -112,8 +114,8 @@ static inline void bo_unlock(struct bo_lock *lock)
 }
 
 /*
- * A lock that fork() holds: a signal handler that forks, nested inside the holder, would deadlock on it. So all signals
- * are blocked while the lock is held, also while the handlers of pthread_atfork() hold it.
+ * A lock that fork() takes. If a signal handler interrupted the lock's holder and forked, it would deadlock. So all
+ * signals are blocked while the lock is held, even while the handlers of pthread_atfork() hold it.
  */
 struct bo_fork_lock {
     struct bo_lock lock;

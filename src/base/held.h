@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A descriptor that the library keeps open. The program may have closed it, or reused its number: each use checks that
- * it still refers to the same file. */
+/* A descriptor that the library keeps open. The program may have closed it, or reused its number, so each use checks
+ * whether the descriptor still refers to the same file. */
 #ifndef BO_BASE_HELD_H
 #define BO_BASE_HELD_H
 
@@ -12,12 +12,12 @@ struct bo_held {
     struct stat is;
 };
 
-/* Whether it still refers to the file. May change errno. */
+/* Whether the descriptor still refers to the file. May change errno. */
 bool bo_held_is(const struct bo_held *h);
-/* Keep `fd` instead. The kernel gives out the lowest free descriptors, and programs rely on the next number: it is
- * moved up, or to the number that the held one has. */
+/* Keep `fd` in place of the present descriptor. The kernel gives out the lowest free descriptors, and programs rely on
+ * the next number: so `fd` is moved to a high number, or to the number of the present descriptor. */
 void bo_held_keep(struct bo_held *h, int fd);
-/* Close it, if it is still the same file. */
+/* Close the descriptor, if it still refers to the file. */
 void bo_held_forget(struct bo_held *h);
 
 #endif

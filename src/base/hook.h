@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Test hooks: named places in race windows where a test can insert a delay or an action. They exist only with
+ * Test hooks: named places in race windows, where a test can insert a delay or an action. The hooks exist only with
  * -Dhooks=true.
  *
  *     BO_HOOK(call_entered);      // in the library
@@ -18,40 +18,40 @@
     X(record_changes)  /* a record is delivered or closed next, its report has a place already */ \
     X(record_changed)  /* a record is delivered or closed, the report is not handed out yet */    \
     X(post_promised)   /* a word counts a sender, nothing is written or sent yet */               \
-    X(post_sent)       /* a word says a wake is under way, the signal is not sent yet */          \
-    X(add_published)   /* a child can be seen by posters, marks are not looked at yet */          \
+    X(post_sent)       /* a word shows a wake under way, the signal is not sent yet */            \
+    X(add_published)   /* a child can be seen by posters, marks are not checked yet */            \
     X(child_ended)     /* a child's function has returned, its slot still lives */                \
     X(futex_woken)     /* a wait of src/sync/ was woken, and has not taken anything yet */        \
     X(libc_entered)    /* before libc waits for the calling thread */                             \
-    X(settling)        /* a word was loaded, and the records are not looked at yet */             \
+    X(settling)        /* a word was loaded, and the records are not read yet */                  \
     X(region_left)     /* a region's level is no longer in force, a wake for it may come */       \
-    X(freeze_claimed)  /* a thread is about to stand still, and does not do so yet */             \
-    X(freeze_late)     /* a thread has not stood still in time, it is still asked to */           \
+    X(freeze_claimed)  /* a thread is about to stand still, and still runs */                     \
+    X(freeze_late)     /* a thread has not stood still in time, the request still stands */       \
     X(adopts_itself)   /* a thread found no slot made for it, and publishes one next */           \
-    X(stranger_made)   /* another thread's slot is published, its own is not looked for yet */    \
-    X(foreign_weighed) /* nothing is due in foreign code, the grace is not looked at yet */       \
-    X(foreign_begins)  /* a call of foreign code begins, or ends: half of that is noted */        \
-    X(foreign_ends)    /* as above, with more of it noted */                                      \
+    X(stranger_made)   /* another thread's slot is published, the search for its slot is next */  \
+    X(foreign_weighed) /* nothing is due in foreign code, the grace period is not checked yet */  \
+    X(foreign_begins)  /* a call of foreign code begins, or ends: due_byte is stored next */      \
+    X(foreign_ends)    /* as above: due_byte is stored, and `foreign` is stored next */           \
     X(leave_begins)    /* a helper is about to carry out rung 5 */                                \
     X(call_out)        /* the thread has recorded that it has left, a wake may still come */      \
     X(pace_put_off)    /* there was no place for a thread, it is not put off yet */               \
-    X(pace_next)       /* there is a place for it, the thread is not woken yet */                 \
+    X(pace_next)       /* there is a place for a thread, it is not woken yet */                   \
     X(pace_tick)       /* on the ticker's thread, before it helps threads that have no place */   \
     X(retired)         /* a generation has ended, its thread has the slot still */                \
-    X(worker_kept)     /* counts: a worker looks whether another child can run on it */           \
-    X(ticker_looks)    /* on the ticker's thread, before a look at a slot */                      \
-    X(link_followed)   /* counts: a branch is looked at on the way out of it */                   \
-    X(slot_looked_at)  /* counts: a thread's slot, for the threads below a target */              \
+    X(worker_kept)     /* counts: a worker checks whether another child can run on it */          \
+    X(ticker_looks)    /* on the ticker's thread, before it examines a slot */                    \
+    X(link_followed)   /* counts: a walk outwards examines a branch */                            \
+    X(slot_looked_at)  /* counts: a scan below a target examines a thread's slot */               \
     X(arena_lent)      /* a thread forks, and holds the lock of the arena's mapping */            \
     X(exit_waits)      /* a thread exits, and is about to wait for the others */                  \
     X(caps_scanned)    /* on the ticker's thread: the earliest cap is known, not set yet */       \
-    X(timer_armed)     /* a poster has set the kernel's timer, no thread has looked yet */        \
+    X(timer_armed)     /* a poster has set the kernel's timer, no thread has checked it yet */    \
     X(dump_begins)     /* a helper is about to write the dump of rung 6 */                        \
     X(exit_begins)     /* another thread than main exits: main waits no longer, exit() is next */ \
     X(holders_found)   /* the threads that delay an incident are known, not described yet */      \
     X(step_decided)    /* on the ticker's thread: an incident's step is decided, not taken yet */ \
     X(silence_found)   /* on the ticker's thread: why a wake is not answered, not reported yet */ \
-    X(thread_shown)    /* a dump knows a thread's name, and writes its line next */               \
+    X(thread_shown)    /* a dump has read a thread's name, and writes its line next */            \
     X(section_overrun) /* the ticker has ended a section's protection, it is not reported yet */  \
     X(chunk_chosen)    /* a thread takes a chunk of the recording next, the recording may end */  \
     X(event_half)      /* an event's text is in the recording, its first unit is not yet */       \

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include "base/raw.h"
 
-/* Returns the mask to restore. */
+/* Blocks all signals. Returns the mask to restore. */
 static inline uint64_t bo_signals_off(void)
 {
     static const uint64_t all = ~(uint64_t)0;

@@ -14,7 +14,7 @@ static int length_of(unsigned char first)
     return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* Is the encoding the shortest one, of no surrogate, and of nothing beyond U+10FFFF? */
+/* Whether the encoding is the shortest one, and the code is no surrogate and not above U+10FFFF. */
 static bool well_formed(uint32_t code, int length)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -47,8 +47,8 @@ size_t bo_cut(const char *text, size_t most)
 
 /* ---- characters that are shown unchanged ---------------------------------------------------------------------- */
 
-/* Control characters (C0, DEL, C1), line and paragraph separators, characters that set or override a direction, and
- * characters that are invisible on purpose. */
+/* These ranges are control characters (C0, DEL, C1), line and paragraph separators, characters that set or override a
+ * direction, and invisible characters. */
 static const struct {
     uint32_t first, last;
 } escaped[] = {
@@ -66,8 +66,7 @@ int bo_printable(const char *text)
     return length;
 }
 
-/* Escapes byte by byte. A character that is escaped is escaped as a whole, because no character begins with its other
- * bytes. */
+/* Escapes byte by byte. That escapes whole characters, because no character begins with a continuation byte. */
 size_t bo_plain(char *to, size_t size, const char *from)
 {
     static const char digits[] = "0123456789abcdef";

@@ -15,13 +15,13 @@
 
 struct search {
     const char *field;
-    size_t matched; /* of its characters, at the beginning of a line */
-    bool elsewhere; /* this line is another one */
+    size_t matched; /* how many of the field's characters the line has so far */
+    bool elsewhere; /* this line is that of another field */
     char *value;
     size_t used, size;
 };
 
-/* True: the line is complete. */
+/* Takes one character of the file. True: the wanted line is complete. */
 static bool take_char(struct search *s, char c)
 {
     bool found = !s->elsewhere && !s->field[s->matched];
@@ -39,8 +39,8 @@ static bool take_char(struct search *s, char c)
     return false;
 }
 
-/* Reads the file in pieces: the line of groups can be longer than any buffer. A name can't look like a line, because
- * the kernel escapes its line breaks. */
+/* Reads the file in pieces, because the line of groups may be very long. A thread's name can't look like a line,
+ * because the kernel escapes line breaks in it. */
 static size_t status_value(const char *path, const char *field, char *value, size_t size)
 {
     char piece[512];
@@ -74,7 +74,7 @@ static bool proc_is_foreign(void)
     return n > 0 && number_in(self) != (pid_t)bo_raw0(SYS_getpid);
 }
 
-/* The last of the thread's ids, which go from the outermost namespace to the innermost: its id in this process. */
+/* The thread's id in this process: the last of its ids, which go from the outermost PID namespace to the innermost. */
 static pid_t own_id(pid_t folder)
 {
     char path[64], ids[400];
@@ -85,7 +85,7 @@ static pid_t own_id(pid_t folder)
     return number_in(last ? last + 1 : ids);
 }
 
-/* The last thread and folder found: several files of one thread are read in succession. */
+/* The last thread and folder found, because several files of one thread are read in succession. */
 static _Atomic uint64_t last_found;
 
 static void note(pid_t tid, pid_t folder)
@@ -130,7 +130,7 @@ static pid_t folder_at(long list, long position)
 }
 
 /* The kernel lists threads in the order in which they were started, and gives out ids in ascending order until it
- * begins again with low ones. Until then few looks find any of 10,000 threads. */
+ * begins again with low ones. Until then a few reads are enough to find one of 10,000 threads. */
 static pid_t folder_by_halving(long list, pid_t tid)
 {
     long low = 0, high = (long)1 << 22; /* the most ids that the kernel gives out */
@@ -147,7 +147,7 @@ static pid_t folder_by_halving(long list, pid_t tid)
     return 0;
 }
 
-/* Each look reads a file, and the warden waits for the result: so only this many threads are examined one by one. */
+/* The most threads that are examined one by one: that reads a file for each thread, and the warden waits for it. */
 enum { MOST_LOOKS = 256 };
 
 static pid_t folder_in(const char *entries, long size, pid_t tid, unsigned *looks)

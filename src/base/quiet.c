@@ -20,7 +20,7 @@ void bo_quiet_begin(struct bo_quiet *q)
     bo_raw2(SYS_rt_sigpending, (long)&q->waited, sizeof q->waited);
 }
 
-/* The signal that a failed write has raised is pending for this thread. */
+/* A signal that a failed write has raised is pending for this thread, and is removed here. */
 void bo_quiet_end(const struct bo_quiet *q, int error)
 {
     static const struct timespec at_once;

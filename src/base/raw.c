@@ -6,8 +6,8 @@
 #include <unistd.h>
 #include "base/atomic.h"
 
-/* By libc's syscall(), which exists on every machine; errno is restored, because a signal handler may run this between
- * a program's call and its test of errno. */
+/* This uses libc's syscall(), which exists on every machine. errno is restored, because a signal handler may call this
+ * function between a call of the program and its test of errno. */
 BO_BARE long bo_raw6(long nr, long a, long b, long c, long d, long e, long f)
 {
     int saved = errno;

@@ -16,8 +16,8 @@ long bo_raw6(long nr, long a, long b, long c, long d, long e, long f);
 /* Send a signal to the calling thread. If a sandbox refuses tgkill(), send it to the process. 0 or -errno. [signal] */
 long bo_raise(int signo);
 
-/* Text of a file, cut at size - 1; "" if there is none. Not by stdio: a thread may be frozen in malloc. Returns its
- * length. [signal] */
+/* The text of a file, at most size - 1 bytes; "" if it can't be read. This does not use stdio, because a frozen thread
+ * may hold malloc()'s lock. Returns the text's length. [signal] */
 size_t bo_read_file(const char *path, char *text, size_t size);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The thread sanitizer (TSan) implements atomics with an internal lock. The wake signal's handler is installed behind
- * its back, so it can interrupt an atomic while that lock is held: it would deadlock on the lock, or freeze the thread
- * there, and all threads that use the same object would wait. So under TSan a thread records that it is in such an
- * operation, and the wake is put off until the operation is over. In other builds this is nothing.
+ * The thread sanitizer (TSan) implements atomics with an internal lock. The wake signal's handler is installed without
+ * TSan's knowledge, so it can interrupt an atomic operation while that lock is held: it would deadlock on the lock, or
+ * freeze the thread there, and all threads that use the same object would wait. So under TSan a thread marks that it is
+ * in such an operation, and the wake is put off until the operation is over. In other builds these macros are empty.
  */
 #ifndef BO_BASE_TSAN_ATOMIC_H
 #define BO_BASE_TSAN_ATOMIC_H
@@ -47,8 +47,9 @@ __attribute__((no_sanitize("thread"))) static inline void bo_tsan_atomic_end(voi
         bo_come_again();
 }
 
-/* TSan puts off the program's signal handlers until the next atomic operation. This operation lets them run before the
- * one that must not be interrupted. In functions that TSan does not instrument it does nothing. */
+/* TSan puts off the program's signal handlers until the next atomic operation. An operation on this object lets them
+ * run before the operation that must not be interrupted. In functions that TSan does not instrument it has no effect.
+ * */
 __attribute__((weak)) _Atomic char bo_any;
 #define BO_LET_IN() ((void)atomic_load_explicit(&bo_any, memory_order_relaxed))
 
@@ -62,8 +63,8 @@ __attribute__((weak)) _Atomic char bo_any;
     })
 #define BO_TSAN_ATOMIC_STORE(operation) (BO_LET_IN(), bo_tsan_atomic_begin(), (operation), bo_tsan_atomic_end())
 
-/* In the handler: has it interrupted an atomic operation? Then `signo`, if not 0, is sent again after the operation.
- * [signal] */
+/* Called in the handler: whether it has interrupted an atomic operation. If so, `signo`, if not 0, is sent again after
+ * the operation. [signal] */
 __attribute__((no_sanitize("thread"))) static inline bool bo_puts_off(int signo)
 {
     if (bo_in_atomic && signo)

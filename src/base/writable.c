@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/raw.h"
 
-/* poll() counts its descriptors against RLIMIT_NOFILE, although they are open already; select() does not. */
+/* This uses select(): poll() fails if it has more descriptors than RLIMIT_NOFILE, even if they are open already. */
 static long by_select(int fd, int64_t ns)
 {
     struct timespec timeout = bo_timespec(ns);

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes all of it, also after EINTR. False with errno: a write has failed. In place of dprintf(), which does not free
- * its buffer when that happens. [signal] */
+/* Writes the whole text, and repeats a write after EINTR. False with errno: a write has failed. This replaces
+ * dprintf(), which does not free its buffer after a failed write. [signal] */
 bool bo_write_all(int fd, const char *text, size_t size);
 
 #endif
