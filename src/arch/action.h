@@ -4,8 +4,8 @@
  * sanitizer libc's function would install the sanitizer's handler around the library's.
  *
  * A machine's kernel has the restorer if its <asm/signal.h> defines SA_RESTORER, which src/meson.build looks up: that
- * header and libc's <signal.h> exclude each other. The kernel writes its whole structure: if a field were missing here,
- * it would overwrite other memory.
+ * header and libc's <signal.h> exclude each other. The kernel writes its whole structure, and would overwrite other
+ * memory if a field were missing here.
  */
 #ifndef BO_ARCH_ACTION_H
 #define BO_ARCH_ACTION_H
@@ -23,10 +23,10 @@ struct bo_kernel_action {
     void (*handler)(int, siginfo_t *, void *);
     unsigned long flags;
 #if BO_KERNEL_RESTORER
-    void (*restorer)(void); /* libc's way back from a handler */
+    void (*restorer)(void); /* the function of libc that a handler returns to */
 #endif
     uint64_t mask;
-    uint64_t spare; /* qemu-user 7.2 writes a word more on riscv64 */
+    uint64_t spare; /* qemu-user 7.2 writes one more word on riscv64 */
 };
 
 static inline long bo_kernel_sigaction(int signo, const struct bo_kernel_action *new, struct bo_kernel_action *old)
@@ -34,7 +34,7 @@ static inline long bo_kernel_sigaction(int signo, const struct bo_kernel_action 
     return bo_raw4(SYS_rt_sigaction, signo, (long)new, (long)old, sizeof new->mask);
 }
 
-/* Is it a function, or SIG_DFL or SIG_IGN? */
+/* Whether the handler is a function, and neither SIG_DFL nor SIG_IGN. */
 static inline int bo_action_catches(const struct bo_kernel_action *action)
 {
     uintptr_t handler = (uintptr_t)action->handler;

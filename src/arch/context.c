@@ -66,7 +66,7 @@ uintptr_t bo_arch_pc(const void *context)
 }
 
 #ifndef BO_ARCH_RESTORER
-/* The kernel returns from a handler through the vDSO: no restorer's address lies in the frame. */
+/* Without libc's restorer, a handler returns through the vDSO, and its frame has no restorer's address. */
 int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer)
 {
     (void)low;

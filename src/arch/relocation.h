@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kinds of relocation by which an object's table gets the address of a function of another one's. */
+/* The kinds of relocation by which an object's table gets the address of a function in another object. */
 #ifndef BO_ARCH_RELOCATION_H
 #define BO_ARCH_RELOCATION_H
 
@@ -19,7 +19,7 @@ enum { BO_JUMP_SLOT = R_PPC64_JMP_SLOT, BO_GLOB_DAT = R_PPC64_GLOB_DAT };
 #elif defined(__s390x__)
 enum { BO_JUMP_SLOT = R_390_JMP_SLOT, BO_GLOB_DAT = R_390_GLOB_DAT };
 #else
-enum { BO_JUMP_SLOT = -1, BO_GLOB_DAT = -1 }; /* not known on this machine: no slot is found, and none patched */
+enum { BO_JUMP_SLOT = -1, BO_GLOB_DAT = -1 }; /* not known on this machine: no slot is found or patched */
 #endif
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system call window: the one place where "is an interrupt due?" and "block" are a single step.
+ * The system call window: no interrupt can come between the test of the word and the blocking call.
  *
  * Contract, the same on each machine:
  *
@@ -19,35 +19,35 @@
  *     long bo_window_on_top(mask, before, due, call)     // for a call nested in another: IN stays set
  *     {
  *     set:    system call rt_sigprocmask(SIG_UNBLOCK, mask, before, 8);
- *     begin, end, cancel: the same, with the number and arguments of *call; `out` is `end`
+ *     begin, end, cancel: as above, with the number and arguments of *call; `out` is `end`
  *     }
  *
- * Why this has no race (rule 8). BO_IN is set and cleared inside, so the program counter alone shows the state of the
- * call. A poster makes the word due first and then sends the wake signal. If the signal's handler finds the counter in
+ * This has no race (rule 8). BO_IN is set and cleared inside, so the program counter alone shows the state of the call.
+ * A poster makes the word due first and then sends the wake signal. If the signal's handler finds the counter in
  * [set, begin), the test is still to come. In [begin, end) the call has not happened, or the kernel has set the counter
- * back to the instruction to restart it, which it does only if the call had no effect: the handler moves the counter to
- * `cancel`. From `end` to `out` and in [cancel, cancelled) the call is over and its result counts (rule 9). Anywhere
- * else with BO_IN set, a signal handler runs that has interrupted the call.
+ * back to the instruction to restart the call, which it does only if the call had no effect: the handler moves the
+ * counter to `cancel`. From `end` to `out` and in [cancel, cancelled) the call is over and its result counts (rule 9).
+ * If the counter is anywhere else while BO_IN is set, a signal handler runs that has interrupted the call.
  *
  * If the call is nested in another call, which the wake may be meant for, there are two differences. In [set, begin) a
- * window that is about to return -BO_EON_TOP counts as elsewhere. And wherever in bo_window_on_top() the wake arrives,
- * its handler passes it on to the outer call at once, because another handler may jump out of the window before the
- * window's caller could pass it on: in [set, begin) the handler moves the counter, too.
+ * window that is about to return -BO_EON_TOP counts as BO_ELSEWHERE. And if the wake arrives anywhere in
+ * bo_window_on_top(), its handler passes the wake on to the outer call at once, because another handler may jump out of
+ * the window before the window's caller could pass it on: in [set, begin) the handler moves the counter, too.
  *
  * A wait that the kernel never restarts after a handler (poll, sleep, pause) fails with EINTR instead: the counter is
- * at `end`, and the call had no effect either. bo_arch_woken() makes its result the same as `cancel` does. So a wake
- * never shows as EINTR: an EINTR that is returned comes from a handler of the application.
+ * at `end`, and the call had no effect either. bo_arch_woken() replaces the result, as `cancel` does. So a wake is
+ * never returned as EINTR: an EINTR that is returned comes from a handler of the application.
  *
- * The window is inline: a `return` behind a system call is mispredicted on many machines, since the kernel
- * leaves the return stack empty, and costs 3 % of a short call. So there are many windows, one in each drop-in,
- * and each enters its places in a table, the section `bo_windows`.
+ * The window is inline: on many machines a `return` after a system call is mispredicted, because the kernel leaves the
+ * return stack empty, which costs 3 % of a short call. So there are many windows, one in each drop-in, and each enters
+ * its places in a table, the section `bo_windows`.
  *
- * `due` is the byte of the calling thread's word that shows whether an interrupt is due: the lowest, or in foreign code
- * a higher one (state/word.h). `frame` stores where on the stack the call was made: it shows that a jump has left the
- * call (thread/call.h). All memory may be changed by the call.
+ * `due` is the byte of the calling thread's word that shows whether an interrupt is due: the lowest byte, or in foreign
+ * code a higher one (state/word.h). `frame` stores where on the stack the call was made: thus a later call can detect
+ * that a jump has left this call (thread/call.h). The call may change all memory.
  *
- * A machine without such a routine sets BO_ARCH_WINDOW to 0 (generic/): there the wake signal interrupts
- * without SA_RESTART and is repeated with backoff until the thread has left the call.
+ * For a machine without a window, BO_ARCH_WINDOW is 0 (generic/): there the wake signal's handler has no SA_RESTART,
+ * and the signal is repeated with backoff until the thread has left the call.
  */
 #ifndef BO_ARCH_WINDOW_H
 #define BO_ARCH_WINDOW_H
@@ -56,20 +56,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bit 0 of that byte, the only one that the window tests; state/word.h asserts that it is the same. */
+/* Bit 0 of that byte, the only bit that the window tests; state/word.h asserts that BO_DUE is the same. */
 #define BO_ARCH_DUE 1
 /* The bit that a window sets and clears, by number; state/word.h takes it from here. */
 #define BO_ARCH_IN 4
 
-/* The call was interrupted. Not ECANCELED, with which a call may fail by itself (a timerfd's read, when the clock was
- * set), but a number that the kernel does not use, within the range of error numbers, which ends at 4095. */
+/* The call was interrupted. This is not ECANCELED, with which a call may fail by itself (a timerfd's read, when the
+ * clock was set), but a number that the kernel does not use, in the range of error numbers, which ends at 4095. */
 #define BO_ECUT 4095
-/* The call would be nested in another one: nothing was done. Chosen like BO_ECUT. */
+/* The call would be nested in another call, and was not made. The number was chosen like BO_ECUT. */
 #define BO_EON_TOP 4094
-/* EINTR, and a wake has come: thread/call.c finds out which call the wake is for. */
+/* The call failed with EINTR, and a wake has come: thread/call.c finds out which call the wake is for. */
 #define BO_EWOKEN 4093
 
-/* An entry of the table: where each place lies, counted from the entry's own field. */
+/* An entry of the table: the distance of each place from the entry's field for it. */
 struct bo_window_places {
     int32_t set, begin, end, out, cancel, cancelled;
 };
@@ -92,20 +92,20 @@ struct bo_window_call {
 #define BO_ARCH_WINDOW 1
 #endif
 
-/* Where the code stood that a signal handler has interrupted. */
+/* The place of the code that a signal handler has interrupted. */
 enum bo_where {
     BO_ELSEWHERE, /* in no window */
-    BO_ENTERING,  /* in [set, begin), and IN is this window's: the test comes */
+    BO_ENTERING,  /* in [set, begin), and this window has set IN: the test is still to come */
     BO_BEFORE,    /* in [begin, end): nothing has happened */
-    BO_AFTER      /* from end to out, or cancelled: the call is over; at `end` its result is in its register */
+    BO_AFTER      /* from end to out, or cancelled: the call is over; at `end` the result is in a register */
 };
 
 /* `context` is the ucontext_t of a signal handler. `*on_top`: in bo_window_on_top(). */
 enum bo_where bo_arch_where(const void *context, bool *on_top);
-/* From BO_BEFORE, and in bo_window_on_top() from BO_ENTERING: makes the window return -BO_ECUT. */
+/* Make the window return -BO_ECUT. Called for BO_BEFORE, and in bo_window_on_top() for BO_ENTERING. */
 void bo_arch_cancel(void *context);
-/* The wake has come. From BO_AFTER, and where the program counter does not decide: a window that was to return -EINTR
- * returns `-number` instead. */
+/* Called when a wake has come, for BO_AFTER, and on machines where the program counter is not known: a window that
+ * would return -EINTR returns `-number` instead. */
 void bo_arch_woken(void *context, int number);
 /* The interrupted stack pointer. */
 uintptr_t bo_arch_sp(const void *context);
@@ -115,7 +115,7 @@ int bo_arch_handler_between(uintptr_t low, uintptr_t high, uintptr_t restorer);
 
 /* ---- for the machines' own files ---------------------------------------------------------------- */
 
-/* Which window a program counter lies in, and where; NULL: in none. */
+/* The window that a program counter lies in, and the place in it; NULL: in no window. */
 const struct bo_window_places *bo_window_at(uintptr_t pc, enum bo_where *where);
 
 static inline uintptr_t bo_window_place(const int32_t *field)

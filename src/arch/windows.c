@@ -3,7 +3,7 @@
 #include "base/atomic.h"
 
 #if BO_ARCH_WINDOW
-/* Made by the linker from all windows of this library. */
+/* The linker makes this table from all windows of the library. */
 extern const struct bo_window_places __start_bo_windows[] __attribute__((visibility("hidden")));
 extern const struct bo_window_places __stop_bo_windows[] __attribute__((visibility("hidden")));
 

@@ -4,10 +4,10 @@
 #include "base/atomic.h"
 #include "base/raw.h"
 
-/* A wake came during the call: set by the signal's handler. */
+/* Set by the signal's handler: a wake came during the call. */
 static BO_TLS _Atomic bool woken;
 
-/* A nested call, by a signal handler, has its own `woken`. */
+/* A nested call, by a signal handler, must not change `woken` of the outer call, so it is saved. */
 long bo_window_plain(const void *due, long nr, long a, long b, long c, long d, long e, long f)
 {
     if (bo_load_seq((const _Atomic uint8_t *)due) & BO_ARCH_DUE)
@@ -38,8 +38,8 @@ BO_BARE void bo_arch_woken(void *context, int number)
     bo_store_relaxed(&woken, true);
 }
 
-/* No register of the context is known here: the handler's own frame is close enough, since it lies below
- * whatever it interrupted, unless it runs on an alternate stack. */
+/* The context's registers are unknown here. The frame of the handler is close enough: unless the handler runs on an
+ * alternate stack, its frame lies below the interrupted frame. */
 uintptr_t bo_arch_sp(const void *context)
 {
     return (uintptr_t)context;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The fallback without a window: test, then call. A signal between the two is lost, so the wake is repeated until the
- * thread has left the call (wake/ticker.c). Its handler has no SA_RESTART, so each signal ends the call. */
+/* The fallback without a window tests the word, then makes the call. A signal between the two is lost, so the wake is
+ * repeated until the thread has left the call (wake/ticker.c). The signal's handler has no SA_RESTART, so each signal
+ * ends the call. */
 #ifndef BO_ARCH_GENERIC_WINDOW_H
 #define BO_ARCH_GENERIC_WINDOW_H
 

@@ -3,12 +3,11 @@
 #ifndef BO_ARCH_RISCV64_REGISTERS_H
 #define BO_ARCH_RISCV64_REGISTERS_H
 
-/* The first register that the kernel saves is the program counter; then come x1 (ra), x2 (sp), ... x10 (a0), by
- * number. */
+/* The first saved register is the program counter; then come x1 (ra), x2 (sp), ... x10 (a0), by number. */
 #define BO_COUNTER(uc) ((uc)->uc_mcontext.__gregs[0])
 #define BO_STACK_POINTER(uc) ((uc)->uc_mcontext.__gregs[2])
 #define BO_RESULT(uc) ((uc)->uc_mcontext.__gregs[10])
-/* In [set, begin) of bo_window(): IN was set before. t0 keeps that until `begin`. */
+/* For [set, begin) of bo_window(): IN was set already. t0 keeps the old word until `begin`. */
 #define BO_IN_WAS_SET(uc) (((uc)->uc_mcontext.__gregs[5] >> BO_ARCH_IN & 1) != 0)
 
 #endif

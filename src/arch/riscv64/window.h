@@ -19,7 +19,8 @@
 #ifndef BO_ARCH_RISCV64_WINDOW_H
 #define BO_ARCH_RISCV64_WINDOW_H
 
-/* A system call keeps all registers but a0, and the vector unit's. To clang each asm changes vl and vtype. */
+/* A system call keeps all registers except a0 and those of the vector unit. clang assumes that each asm changes vl and
+ * vtype. */
 #ifdef __riscv_vector
 #define BO_VECTORS                                                                                               \
     BO_VL, "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", \

@@ -8,7 +8,7 @@
 #define BO_RESULT(uc) ((uc)->uc_mcontext.gregs[REG_RAX])
 /* libc's restorer lies in each handler's frame: x86_64/stack.c finds it. */
 #define BO_ARCH_RESTORER 1
-/* In [set, begin) of bo_window(): `lock bts` has found IN set. Its carry flag lives until `begin`. */
+/* For [set, begin) of bo_window(): `lock bts` has found IN set. Its carry flag is valid until `begin`. */
 #define BO_IN_WAS_SET(uc) (((uc)->uc_mcontext.gregs[REG_EFL] & 1) != 0)
 
 #endif

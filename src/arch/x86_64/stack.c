@@ -18,7 +18,7 @@ static int indirect_length(unsigned char modrm, unsigned char sib)
     return 2 + has_sib + (wide ? 4 : mode == 1 ? 1 : 0);
 }
 
-/* E8 with four bytes behind it, or FF /2 with its operand. */
+/* A call is E8 with four more bytes, or FF /2 with its operand. */
 bool bo_arch_is_call(const unsigned char before[BO_ARCH_CALL])
 {
     const unsigned char *end = before + BO_ARCH_CALL; // cppcheck-suppress ctuPointerArith; one past its end, not in it
@@ -32,13 +32,13 @@ bool bo_arch_is_call(const unsigned char before[BO_ARCH_CALL])
 }
 
 /*
- * A handler's frame begins with the address of libc's restorer, then comes the ucontext of what it
- * interrupted. A stale copy of that address in a dead variable is recognised by the context behind it: in a real
- * frame its stack pointer lies above the frame, and its code segment is the user's. valgrind makes the frames itself,
- * and leaves the segment 0; the flags and the link are 0 in its frames.
+ * A handler's frame begins with the address of libc's restorer; after it comes the ucontext of the interrupted code.
+ * The address may also be a stale copy in a dead variable, so the context is checked: in a real frame its stack pointer
+ * lies above the frame, and its code segment is the user's. valgrind makes the frames itself: the segment, the flags
+ * and the link are 0 in its frames.
  *
- * The search begins with the word below the stack pointer: in the restorer, to which the handler has returned, that is
- * the address that the return has taken off the stack.
+ * The search begins with the word below the stack pointer: if the handler has returned to the restorer, that word is
+ * the restorer's address, which the return has taken off the stack.
  */
 __attribute__((no_sanitize("address", "thread"))) static bool is_context(const ucontext_t *uc, uintptr_t at)
 {
