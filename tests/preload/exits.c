@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* exits HOW: a program that was not written for bough. It waits in a read() until that fails, and then ends in the way
- * HOW. It prints how its child processes end. tests/preload.py runs it. */
+ * HOW. It prints the statuses of its child processes. tests/preload.py runs it. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -110,13 +110,13 @@ static void by_quick_exit_of_a_child(void)
 
 static void by__exit_of_a_vfork(void)
 {
-    pid_t pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): this is what is tested
+    pid_t pid = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): vfork() is tested here
     if (pid == 0)
         _exit(3);
     print_end_of(pid);
 }
 
-/* Does not run the handlers of pthread_atfork(). */
+/* Forks by the bare system call, which does not run the handlers of pthread_atfork(). */
 static void by_exit_of_a_bare_fork(void)
 {
     pid_t pid = _Fork();
@@ -125,7 +125,7 @@ static void by_exit_of_a_bare_fork(void)
     print_end_of(pid);
 }
 
-/* The child process itself is asked to stop. */
+/* The child process gets the signal. */
 static void by__exit_of_a_child_that_was_signalled(void)
 {
     pid_t pid = fork();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A name server that does not answer: getaddrinfo() itself would wait for it, uninterruptibly. */
+/* A name server that does not answer. libc's getaddrinfo() would wait for it uninterruptibly. */
 #include "server.h"
 
 enum { HELPERS = 16 };
@@ -25,9 +25,9 @@ TEST(a_hanging_lookup_is_interrupted_at_once)
     lookup_end_cut(&l);
     double ms = (double)(t_now() - begun) / 1e6;
     t_note("interrupted after %.3f ms", ms);
-    CHECK(ms < 15000); /* the server would have been waited for twice as long */
+    CHECK(ms < 15000); /* without the interrupt the lookup would have taken twice as long */
     CHECK_EQ(helpers(), 1);
-    server_answer(fd, &q); /* or the helper would wait for minutes */
+    server_answer(fd, &q); /* without an answer the helper would wait for minutes */
     check_helpers_end();
 }
 
@@ -42,7 +42,7 @@ TEST(an_answer_is_returned)
     lookup_end(&l, "192.0.2.9");
 }
 
-/* Its memory is freed: checked by the leak sanitizer. */
+/* The memory of the late answer is freed, which the leak sanitizer checks. */
 TEST(a_late_answer_is_dropped)
 {
     int fd = server_start(patient);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lookups that are interrupted at random moments: each has its result or was interrupted, and no helper is lost. */
+/* Lookups are interrupted at random moments: each has its result or was interrupted, and no helper is lost. */
 #include "server.h"
 
 struct caller {

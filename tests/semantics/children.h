@@ -95,7 +95,7 @@ UNUSED static void check_cant_add(bough_branch *branch, bough_fn *fn, int error)
     CHECK_EQ(thing.by, t_tid());
 }
 
-/* A thread that interrupts the main thread, its argument, once that blocks. */
+/* A thread that interrupts the main thread, its argument, when main blocks. */
 UNUSED static void *interrupt_blocked_main(void *main_thread)
 {
     t_until_blocked(getpid());
@@ -115,7 +115,7 @@ static pthread_mutex_t reports_lock_ = PTHREAD_MUTEX_INITIALIZER;
 
 UNUSED static void keep_report_(const char *line)
 {
-    if (strstr(line, "has not acknowledged")) /* a thread had no processor for a while: no test here is about that */
+    if (strstr(line, "has not acknowledged")) /* a thread had no processor for a while: the tests ignore that */
         return;
     reports_count_++;
     pthread_mutex_lock(&reports_lock_);

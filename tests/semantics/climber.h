@@ -12,7 +12,7 @@
 /* Long enough for a loaded machine, short enough for a test. */
 #define STEP_NS ((int64_t)(BOUGH_MS(150) * t_scale()))
 
-/* Each rung takes `ns`; the first one `first`, the second one `second`. */
+/* Each rung takes `ns`, except the first (`first`) and the second (`second`). */
 static inline void c_times_of(bough_target target, int64_t first, int64_t second, int64_t ns)
 {
     struct bough_ladder l = {.cap = BOUGH_SEC(600), .time = {0, first, second, ns, ns, ns, ns}};
@@ -24,12 +24,12 @@ static inline void c_times(bough_target target, int64_t first, int64_t ns)
     c_times_of(target, first, ns, ns);
 }
 
-/* The time of an exit that is to succeed, and of one that is to hang. */
+/* The time of an exit that succeeds, and of an exit that hangs. */
 #define LONG_EXIT_NS ((int64_t)(BOUGH_SEC(10) * t_scale()))
 #define SHORT_EXIT_NS (8 * STEP_NS)
 
-/* For a program that the ladder is to end: exit and dump may begin late on a busy machine; they take no longer than
- * they need. */
+/* Times for a program that the ladder ends. Exit and dump may begin late on a busy machine, so their limits are
+ * long. */
 static inline void c_times_to_the_end(int64_t exit_ns)
 {
     struct bough_ladder l = {
@@ -90,8 +90,8 @@ static inline void c_work_on(void)
     }
 }
 
-/* A handler that counts its runs and returns the verdict it was given. `at` is the time of its last run; a waiting
- * thread would measure a later time. */
+/* A handler that counts its runs and returns a given verdict. `at` is the time of its last run, which a waiting thread
+ * would measure too late. */
 struct c_handler {
     _Atomic int ran;
     int64_t at;

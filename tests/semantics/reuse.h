@@ -32,7 +32,7 @@ UNUSED static void need_reuse(void)
         SKIP("threads are not reused here");
 }
 
-/* Was the thread reused? Otherwise there was nothing to reset. */
+/* Runs `leave` and `look` as children, and checks whether they ran on one thread (`again`). */
 UNUSED static void check_shed(bough_fn *leave, bough_fn *look, int again)
 {
     need_reuse();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a child inherits from its adder, and what a new thread is for. */
+/* The state that a child inherits from its adder, and the uses of a new thread. */
 #include <signal.h>
 #include "semantics/reuse.h"
 

@@ -173,7 +173,7 @@ TEST(a_handle_reports_the_state_of_its_record_only)
     CHECK_EQ(bough_post_status(repeat), BOUGH_POST_DELIVERED);
     CHECK_EQ(bough_post_status(second), BOUGH_POST_DELIVERED);
     CHECK_EQ(bough_clear(NULL), 1);
-    CHECK_EQ(bough_post_status(first), BOUGH_POST_GONE); /* too long ago */
+    CHECK_EQ(bough_post_status(first), BOUGH_POST_GONE); /* the library has forgotten so old a post */
     CHECK_EQ(bough_post_status(second), BOUGH_POST_CLEARED);
     CHECK_EQ(bough_post_status((bough_post){0, 0}), BOUGH_POST_GONE);
 }
@@ -254,7 +254,7 @@ TEST(waiting_ends_when_the_target_ends)
     target_end(&t);
     t_join(&w.thread);
     CHECK_EQ(w.result, 0);
-    CHECK_EQ(bough_post_wait(w.post, 0), 0); /* and at once when it is over */
+    CHECK_EQ(bough_post_wait(w.post, 0), 0); /* returns at once if the post is over */
 }
 
 TEST(waiting_has_a_deadline)
@@ -301,7 +301,7 @@ TEST(waiting_is_an_interruption_point)
     target_end(&t);
     post_stop(bough_self());
     post = post_stop(bough_root());
-    CHECK_ERR(bough_post_wait(post, 0), ECANCELED); /* also if the post was there before the wait */
+    CHECK_ERR(bough_post_wait(post, 0), ECANCELED); /* fails also if the post came before the wait */
     CHECK_EQ(bough_clear(NULL), 1);
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
 }
@@ -311,7 +311,7 @@ TEST(waiting_is_an_interruption_point)
 static void final_records(struct target *t)
 {
     bough_post plain = post_as(t->self, BOUGH_EXIT, NULL, 0);
-    CHECK_EQ(bough_clear(NULL), 2); /* the test's and this one */
+    CHECK_EQ(bough_clear(NULL), 2); /* the test's post and this one */
     post_as(t->self, BOUGH_EXIT, NULL, 0);
     bough_post final = post_as(t->self, BOUGH_EXIT, NULL, BOUGH_FINAL); /* a repeat can make it final */
     plain = post_as(t->self, BOUGH_STOP, NULL, 0);
@@ -363,7 +363,7 @@ static void *post_in_rounds(void *argument)
     return NULL;
 }
 
-/* Fixed bug: of a repeat that came while the record was being written, the count and the flag FINAL were lost. */
+/* Fixed bug: if a repeat came while the record was being written, its count and its flag FINAL were lost. */
 TEST_LIMIT(no_repeat_is_forgotten_when_many_post_at_once, 60)
 {
     struct crowd crowd = {0};

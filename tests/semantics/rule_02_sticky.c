@@ -35,7 +35,7 @@ static int nothing(void *unused)
     return 0;
 }
 
-/* The calls of the table are tried the same way in tests/calls/recipe.h. */
+/* tests/calls/recipe.h tests the calls of the table in the same way. */
 TEST(every_point_fails_although_it_could_end_at_once)
 {
     bough_post over = post_stop(bough_self());

@@ -120,7 +120,7 @@ static void nothing(int signo)
     (void)signo;
 }
 
-/* As POSIX requires for a signal of the program. */
+/* POSIX requires EINTR for a signal of the program. */
 TEST(a_handler_of_the_program_ends_a_call_with_eintr)
 {
     NEED_HANDLERS_ON_TOP();

@@ -72,7 +72,7 @@ TEST(a_handler_on_an_alternate_stack_reaches_a_crowd)
     CHECK_EQ(sigaltstack(&none, NULL), 0);
 }
 
-/* When a post from ordinary code returns, all are marked, even if the poster blocks signals. */
+/* When a post from ordinary code returns, all threads are marked, even if the poster blocks signals. */
 static uint32_t has_returned, unmarked;
 
 static int look_when_it_has_returned(void *unused)
@@ -105,7 +105,7 @@ TEST(ordinary_code_reaches_a_crowd)
 TEST(ordinary_code_with_all_signals_blocked_reaches_a_crowd)
 {
     sigset_t all, old;
-    NEED_FRAMES(); /* or the library takes this thread for a handler, and leaves the crowd to the ticker */
+    NEED_FRAMES(); /* without frames the library assumes that a handler posts, and leaves the crowd to the ticker */
     sigfillset(&all);
     CHECK(bough_adopt("main"));
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &all, &old), 0);
@@ -113,7 +113,7 @@ TEST(ordinary_code_with_all_signals_blocked_reaches_a_crowd)
     CHECK_EQ(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
 }
 
-/* Threads that were adopted by a first use only: nothing but the post needs the ticker. */
+/* The threads were adopted by their first use, so that only the post needs the ticker. */
 TEST(a_handler_reaches_a_crowd_of_adopted_threads)
 {
     static struct target crowd[CROWD / 2];
@@ -200,7 +200,7 @@ static void add_while_it_is_posted(int in_handler, int rounds)
             a.branch = b;
             t_gate_open(&a.open);
             while (bough_add(b, read_for_ever, bough_arg((void *)(intptr_t)fds[0])))
-                if (++added >= MANY) /* the poster has no processor: there is no room for all that could be added */
+                if (++added >= MANY) /* the poster has no processor, and there is no room for more children */
                     t_until(bough_interrupted());
             CHECK_EQ(errno, ECANCELED);
             t_join(&thread);
@@ -228,7 +228,7 @@ static volatile unsigned ticks;
 static volatile int last_tick;
 static timer_t ticker;
 
-/* Once: the handler sets it again at its end, so that it does not starve the thread, however long it takes. */
+/* Sets the timer once. The handler sets it again at its end, so that a slow handler does not starve the thread. */
 static void set_ticker(void)
 {
     struct itimerspec soon = {{0, 0}, {0, 500000}};

@@ -77,7 +77,7 @@ static void start(struct blocked *b, void (*wait)(struct target *))
     t_until_blocked(b->t.thread.tid);
 }
 
-/* A signal to the blocked thread, with each way of installing a handler. */
+/* Sends a signal to the blocked thread, with each way of installing a handler. */
 static void in_all_ways(void (*handler)(int), void (*meanwhile)(struct blocked *))
 {
     for (int w = 0; w < WAITS; w++)
@@ -106,7 +106,7 @@ TEST(a_handler_that_posts_to_its_own_thread_ends_the_call_it_has_interrupted)
     in_all_ways(post_to_own_thread, NULL);
 }
 
-/* As above, but the handler makes a call afterwards, which is interrupted, too. */
+/* As above, but the handler then makes a call, which is interrupted as well. */
 static volatile int nested_error;
 
 static void post_and_call(int signo)
@@ -199,7 +199,7 @@ TEST_LIMIT(a_post_to_a_nested_blocked_call_ends_both, 60)
     CHECK_EQ(nested_error, ECANCELED);
 }
 
-/* The nested call completes; only then comes the post. */
+/* The post comes after the nested call has completed. */
 static void complete_nested(struct blocked *b)
 {
     t_gate_wait(&about_to_nest);
@@ -217,7 +217,7 @@ TEST(a_nested_call_that_completes_leaves_the_outer_call_interruptible)
 {
     NEED_HANDLERS_ON_TOP();
     nested_error = 1;
-    for (int f = 1; f < FLAGS; f++) { /* with SA_RESTART, or the outer read fails with EINTR, as POSIX requires */
+    for (int f = 1; f < FLAGS; f++) { /* with SA_RESTART: without it the outer read fails with EINTR */
         struct blocked b;
         catch_signal(SIGUSR1, nest, flags_of[f], 0);
         start(&b, by_read);
@@ -276,7 +276,7 @@ static void *read_in_a_storm(void *argument)
         char byte;
         CHECK_EQ(bough_read(t->pipe[0], &byte, 1), -1);
         CHECK_EQ(errno, ECANCELED);
-        bough_clear(NULL); /* before the poster is notified: the next post comes after that */
+        bough_clear(NULL); /* cleared before the poster is notified, so that the next post comes later */
         __atomic_fetch_add(&t->result, 1, __ATOMIC_RELEASE);
     }
     return NULL;

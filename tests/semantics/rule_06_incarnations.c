@@ -51,7 +51,7 @@ static int check_once(void *result)
     return 0;
 }
 
-/* A reused thread, the same slot, and the same kernel's id. */
+/* The next child has the same thread, the same slot, and the same kernel thread id. */
 TEST(no_post_reaches_the_next_child_of_a_thread)
 {
     bough_thread *first = NULL, *second;
@@ -97,7 +97,7 @@ static int end_soon(void *argument)
     struct race *r = argument;
     struct bough_record record;
     struct pollfd none = {.fd = -1};
-    /* The post may have gone to this child's handle only. */
+    /* Only a post to this child's handle may have interrupted it. */
     if (bough_poll(&none, 1, 0) < 0 || bough_check() < 0)
         if (bough_reason(&record) == 0 && record.target != (bough_target)bough_self())
             __atomic_fetch_add(&r->stray, 1, __ATOMIC_SEQ_CST);

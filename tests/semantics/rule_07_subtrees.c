@@ -58,7 +58,7 @@ TEST(a_post_to_a_child_reaches_its_branches_and_nothing_else)
     close(fds[1]);
 }
 
-/* All branches that a thread has open, the outer ones too. */
+/* The subtree has all branches that the thread has open, the outer ones as well. */
 TEST(a_post_to_a_thread_reaches_the_children_of_all_its_branches)
 {
     CHECK_EQ(pipe(fds), 0);
@@ -185,7 +185,8 @@ TEST(a_branch_removes_only_its_own_records)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* From the inside out: open branches, the thread, the branch it is a child of, that branch's owner, the root. */
+/* The targets from the inside out: open branches, the thread, the branch it is a child of, that branch's owner, the
+ * root. */
 struct layers {
     bough_thread *owner;
     bough_branch *outside;
@@ -220,7 +221,7 @@ TEST(records_are_reported_from_the_inside_out)
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
 }
 
-/* ---- everybody but the caller ------------------------------------------------------------------------------------ */
+/* ---- all threads but the caller ---------------------------------------------------------------------------------- */
 
 struct all {
     int *posted;
@@ -274,7 +275,7 @@ TEST(interrupt_all_reaches_every_thread_but_a_caller_deep_in_the_tree)
         close(empty[0]);
         close(empty[1]);
     }
-    CHECK_EQ(posted, 4); /* main, the adopted one, the sibling, the parent */
+    CHECK_EQ(posted, 4); /* main, the adopted thread, the sibling, the parent */
     target_end(&adopted);
     close(fds[0]);
     close(fds[1]);

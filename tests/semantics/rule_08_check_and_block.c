@@ -9,7 +9,7 @@ TEST(a_record_posted_before_the_call_ends_it)
     CHECK_EQ(pipe(fds), 0);
     CHECK_EQ(write(fds[1], "x", 1), 1);
     post_stop(bough_self());
-    CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED); /* although it would not block */
+    CHECK_ERR(bough_read(fds[0], &byte, 1), ECANCELED); /* fails although it would not block */
     CHECK_EQ(bough_clear(NULL), 1);
     CHECK_EQ(bough_read(fds[0], &byte, 1), 1);
     close(fds[0]);
@@ -45,7 +45,7 @@ static void *read_in_a_loop(void *argument)
     while (!__atomic_load_n(&l->over, __ATOMIC_ACQUIRE)) {
         char byte;
         CHECK_ERR(bough_read(l->fds[0], &byte, 1), ECANCELED);
-        bough_clear(NULL); /* before the poster is notified: the next post comes after that */
+        bough_clear(NULL); /* cleared before the poster is notified, so that the next post comes later */
         __atomic_fetch_add(&l->ended, 1, __ATOMIC_SEQ_CST);
         spin((int64_t)(t_random(&chance) % 2000));
     }
@@ -73,7 +73,7 @@ TEST_LIMIT(no_post_is_lost_at_any_moment, 60)
     close(l.fds[1]);
 }
 
-/* No polling: a blocked thread does not run until it is interrupted. */
+/* A blocked thread does not poll: it does not run until it is interrupted. */
 static long switches(pid_t tid)
 {
     char path[64], line[128];

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-/* A thread that makes one call, and is interrupted when that blocks. */
+/* A thread that makes one call, and is interrupted when the call blocks. */
 struct caller {
     long (*call)(struct caller *c);
     bough_thread *thread;
@@ -158,7 +158,7 @@ TEST(recvmmsg_returns_how_many_have_come)
     close_both(&c);
 }
 
-/* ---- an effect that could be had, but the interrupt was first: it is there for the next -------------------------- */
+/* ---- an effect that was possible when the interrupt came stays possible for the next call ------------------------ */
 
 TEST(data_that_is_ready_stays_ready)
 {

@@ -32,7 +32,7 @@
 #include <threads.h>
 #include <time.h>
 
-/* Namesakes that this libc may not have: as their manual pages declare them. */
+/* Declarations, from the manual pages, of namesakes that this libc may not have. */
 #pragma GCC diagnostic ignored "-Wredundant-decls"
 struct open_how;
 int openat2(int dirfd, const char *path, struct open_how *how, size_t size);
@@ -256,7 +256,7 @@ TEST(the_kernels_own_ECANCELED_is_an_error_like_any_other)
     CHECK_EQ(bough_last()->tally.count[BOUGH_INTERRUPTED], 0);
 }
 
-/* Also while there is a record that is not due, because a cleanup region is open. */
+/* The same holds while a record is pending but not due, because a cleanup region is open. */
 TEST(the_kernels_own_ECANCELED_is_returned_in_a_cleanup)
 {
     char byte;

@@ -78,7 +78,7 @@ TEST(a_call_by_number_is_interrupted)
     close(caller.fd);
 }
 
-/* All six arguments arrive: the sixth argument of this call is the mask of bits that a waker has to match. */
+/* All six arguments reach the kernel: the sixth argument of this call is a mask of bits that a waker has to match. */
 TEST(a_call_by_number_passes_six_arguments)
 {
     static uint32_t word;

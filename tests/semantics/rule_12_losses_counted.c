@@ -4,8 +4,8 @@
  * missing or doubled. No call may be interrupted without a request.
  *
  * The measurement itself is tests/loss/: bytes, descriptors, tokens (children, semaphores), foreign (no extra EINTR),
- * nested (calls in handlers), hostile, and the library's own cond, event, mutex, queue and sem; oracle.c measures what
- * the platform loses. tools/loss.sh runs it in full. This file has a short run of three kinds.
+ * nested (calls in handlers), hostile, and the library's cond, event, mutex, queue and sem; oracle.c measures the
+ * platform's losses. tools/loss.sh runs it in full. This file has a short run of three kinds.
  */
 #include "../loss/stream.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 13, the signal's number: other code may use the wake signal, too, and BOUGH_SIGNAL names another one. */
+/* Rule 13, the signal's number: other code may use the wake signal as well, and BOUGH_SIGNAL selects another one. */
 #include <signal.h>
 #include <unistd.h>
 #include "../sync/not_under.h"
@@ -45,7 +45,7 @@ TEST(bough_reinstalls_its_handler_for_a_signal_that_was_taken)
     target_end(&t);
     wakes = 0;
     raise(SIGURG);
-    CHECK_EQ(wakes, 1); /* their signal is forwarded */
+    CHECK_EQ(wakes, 1); /* the other code's signal is forwarded */
 }
 
 TEST(a_handler_that_forwards_the_wake_is_supported)
@@ -75,7 +75,7 @@ TEST(a_foreign_signal_is_not_forwarded_in_a_loop)
     target_was_cut(&t);
     target_end(&t);
     struct target second = {0};
-    take_the_signal(other_handler_that_forwards); /* installed over bough's handler, which is installed over theirs */
+    take_the_signal(other_handler_that_forwards); /* over bough's handler, which is over the other code's */
     struct sigaction mannered;
     /* bough's handler again, as if bough had reinstalled it */
     CHECK_EQ(sigaction(SIGURG, &before_theirs, &mannered), 0);

@@ -250,7 +250,7 @@ TEST(a_thread_that_blocked_all_signals_before_its_adoption_is_woken)
     close(empty[1]);
 }
 
-/* The fallback signal, for calls through the window and for calls inside libc. */
+/* The fallback signal wakes calls through the window and calls inside libc. */
 TEST_LIMIT(a_thread_that_blocks_all_signals_is_woken, 60)
 {
     CHECK_EQ(pipe(empty), 0);
@@ -268,7 +268,7 @@ TEST_LIMIT(a_thread_that_blocks_all_signals_is_woken, 60)
 static _Atomic int ticks, last_tick;
 static timer_t ticker;
 
-/* Once: the handler sets it again at its end, so that it does not starve the thread, however long it takes. */
+/* Sets the timer once. The handler sets it again at its end, so that a slow handler does not starve the thread. */
 static void set_ticker(void)
 {
     struct itimerspec soon = {{0, 0}, {0, 500000}};
@@ -367,7 +367,7 @@ TEST(a_thread_that_blocks_all_signals_is_woken_at_once_after_the_first_time)
         CHECK_EQ(bough_interrupt(d.t.self, NULL), 0);
         t_gate_wait(&d.t.cut);
         CHECK(i > 0 || d.answered >= ms(45));
-        /* A later time may take as long if the thread gets no processor, but not each time. */
+        /* A later wake may also take that long, if the thread gets no processor, but not each time. */
         d.over = i > 0 && (d.answered < ms(45) || (i == 2 && t_scale() > 1));
         d.t.cut = d.t.known = (struct t_gate){0};
         t_gate_open(&d.t.leave);

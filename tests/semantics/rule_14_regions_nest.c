@@ -49,7 +49,7 @@ TEST(an_allow_region_does_not_lift_a_critical_section)
     }
     BOUGH_ALLOW
     {
-        level_is(BOUGH_DEFERRED, 1); /* and an allow region elsewhere changes nothing */
+        level_is(BOUGH_DEFERRED, 1); /* an allow region changes nothing in a thread that was not started disabled */
         BOUGH_CRITICAL(0) {
             level_is(BOUGH_DISABLED, 0);
         }
@@ -181,7 +181,7 @@ static void *grinder_main(void *argument)
         CHECK_EQ(bough_clear(NULL), 1);
     }
     CHECK_EQ(bough_level(), BOUGH_DEFERRED);
-    CHECK_EQ(sigaltstack(&stack, NULL), 0); /* restored, because a sanitizer has one, too */
+    CHECK_EQ(sigaltstack(&stack, NULL), 0); /* restored, because a sanitizer may use it */
     return NULL;
 }
 
@@ -199,7 +199,8 @@ static void post_to(struct grinder *g)
     CHECK_EQ(bough_interrupt(g->self, "enough"), 0);
 }
 
-/* Nothing else makes the ticker check during a test: a region that the ticker does not end is not left. */
+/* The ladder's times are long: no other work makes the ticker check during a test, so a region that it forgets is not
+ * left. */
 static void long_ladder(void)
 {
     struct bough_ladder slow = {.time = {[BOUGH_RUNG_FLAG] = BOUGH_SEC(3600)}, .cap = BOUGH_SEC(7200)};
@@ -260,7 +261,7 @@ static void meet_a_point(struct grinder *g)
 TEST(a_point_within_50_ms_delivers_first)
 {
     struct grinder g;
-    do { /* again if the thread had no processor for 50 ms */
+    do { /* repeated if the thread had no processor for 50 ms */
         grind(&g, meet_a_point);
         post_to(&g);
         t_join(&g.thread);
@@ -317,7 +318,7 @@ TEST(a_running_signal_handler_is_not_abandoned)
 
 TEST(a_handler_with_sa_nodefer_is_not_abandoned)
 {
-    NEED_FRAMES(); /* such a handler has no signal blocked either, so only its frame shows it */
+    NEED_FRAMES(); /* such a handler blocks no signals, so the library recognises it only by its frame */
     never_in_a_handler(SA_NODEFER, 0, raise_and_loop);
 }
 
@@ -406,11 +407,11 @@ static int grind_for_200_ms(void *argument)
     return 0;
 }
 
-/* The record was cleared before the 50 ms were over: there is no reason to leave the region. */
+/* The record was cleared before the 50 ms were over, so the region is not left. */
 TEST(a_record_that_was_cleared_in_time_does_not_end_the_region)
 {
     struct grinder g;
-    int64_t stood = 0; /* how long the record stood: again if this thread had no processor meanwhile */
+    int64_t stood = 0; /* the time that the record stood: repeated if this thread had no processor meanwhile */
     do {
         g = (struct grinder){0};
         BOUGH_BRANCH(b) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 16: which thread is interrupted where. Python's table is tested in python/tests; this file tests its base in C,
- * and that a thread which does not use bough can be posted to, and is reported as overdue. */
+/* Rule 16: the places where each kind of thread is interrupted. python/tests tests Python's table; this file tests its
+ * base in C, and that a thread which does not use bough can be posted to, and is reported as overdue. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
@@ -177,7 +177,7 @@ TEST(a_plain_thread_that_has_ended_is_not_reported_as_overdue)
     int64_t posted, taken, time = STEP_NS;
     bough_self();
     CHECK_EQ(bough_on_transition(c_note, NULL), 0);
-    do { /* again, with more time, if the thread has not ended before it is overdue */
+    do { /* repeated with more time, if the thread has not ended before it is overdue */
         struct plain p = {0};
         c_count = 0;
         c_times(BOUGH_ROOT, time, time);

@@ -4,7 +4,7 @@
 #include <sys/epoll.h>
 #include "target.h"
 
-/* How long the thread is protected, counted from a moment before; returns when the protection ends. */
+/* Returns when the thread is no longer protected: the time since `from`. */
 static int64_t protected_since(int64_t from)
 {
     while (bough_check() == 0)
@@ -157,8 +157,8 @@ TEST(sections_back_to_back_pause_no_longer_than_one)
     bough_set_report(keep_report);
     post_stop(bough_self());
     about(back_to_back(BOUGH_MS(400), ms(15)), ms(400));
-    /* and the account is used up: later sections do not protect from this incident at all. Of several times the shortest
-     * counts: this thread may have no processor for a while */
+    /* the budget is used up: later sections do not protect from this incident. The shortest of several times counts,
+     * because this thread may have no processor for a while */
     int64_t shortest = INT64_MAX;
     for (int i = 0; i < 20 && shortest >= ms(350); i++) {
         int64_t again = back_to_back(i % 2 ? BOUGH_SEC(9) : BOUGH_MS(400), ms(15));
@@ -178,7 +178,7 @@ TEST(the_smallest_budget_of_the_sections_counts)
     }
     BOUGH_CRITICAL(BOUGH_SEC(10)) {
         protected_since(t_now());
-        about(t_now() - from, ms(80)); /* both together */
+        about(t_now() - from, ms(80)); /* the pauses of both sections together */
     }
     CHECK_EQ(bough_clear(NULL), 1);
     post_stop(bough_self());

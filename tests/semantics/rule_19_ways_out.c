@@ -159,7 +159,7 @@ TEST(bough_longjmp_interrupts_and_joins_branches)
     close(fds[1]);
 }
 
-/* Out of a handler that has interrupted a blocked call: the call never returns. */
+/* Jumps out of a handler that has interrupted a blocked call, which never returns. */
 static void jump_in_handler(int signo)
 {
     (void)signo;
@@ -228,8 +228,8 @@ __attribute__((noinline)) static void jump_plainly_out_of_a_section(void)
     }
 }
 
-/* Its frames are larger than those of a call (which a sanitizer makes larger), so abandoned regions lie below the
- * frames of later calls. */
+/* Its frames are larger than a call's frames, even with a sanitizer, so abandoned regions are below the frames of later
+ * calls. */
 __attribute__((noinline)) static void jump_plainly(int depth)
 {
     char space[1024];
@@ -244,7 +244,7 @@ __attribute__((noinline)) static void jump_plainly(int depth)
 TEST(a_plain_longjmp_is_detected_at_the_next_region)
 {
     bough_set_report(keep_report);
-    for (volatile int depth = 0; depth < 16; depth += 5) { /* not more than 20 reports in a second */
+    for (volatile int depth = 0; depth < 16; depth += 5) { /* the library writes 20 reports in a second at most */
         forget_reports();
         if (setjmp(plain) == 0)
             jump_plainly(depth);
@@ -269,7 +269,7 @@ TEST(a_plain_longjmp_is_detected_at_the_next_end_of_a_region)
     deferred_again();
 }
 
-/* The same function again: its region lies where the abandoned one lay. */
+/* The same function runs again, and its region has the address of the abandoned one. */
 TEST(a_region_at_the_place_of_an_abandoned_one_is_not_mistaken_for_it)
 {
     bough_set_report(keep_report);
@@ -297,8 +297,8 @@ TEST(a_plain_longjmp_is_detected_at_the_next_branch)
     deferred_again();
 }
 
-/* Calls only: when the abandoned section's budget is used up, the next call is interrupted, and the jump is detected. A
- * region that lay in the place of the call's frames is detected only when these frames are gone. */
+/* The thread only makes calls. When the abandoned section's budget is used up, the next call is interrupted, and the
+ * jump is detected. An abandoned region at the address of the call's frames is detected only after the call. */
 TEST(a_plain_longjmp_is_detected_when_a_call_is_interrupted)
 {
     bough_set_report(keep_report);
@@ -339,7 +339,7 @@ TEST(children_never_inherit_a_level)
     BOUGH_BRANCH(b) {
         CHECK(bough_add(b, level_of_child, bough_arg(&level)));
     }
-    CHECK_EQ(level, BOUGH_DEFERRED); /* nor from the previous child on this thread */
+    CHECK_EQ(level, BOUGH_DEFERRED); /* nothing is inherited from the previous child on this thread either */
 }
 
 static int forgets_its_region(void *unused)

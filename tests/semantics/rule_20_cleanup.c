@@ -51,7 +51,7 @@ TEST(a_later_record_is_delivered)
         bough_post post = bough_post_event(bough_self(), &later);
         CHECK(!works());
         CHECK_EQ(bough_post_status(post), BOUGH_POST_DELIVERED);
-        BOUGH_CLEANUP(0) { /* an inner region protects from the later record, too */
+        BOUGH_CLEANUP(0) { /* an inner region protects from the later record as well */
             CHECK(works());
         }
         CHECK(!works());
@@ -239,7 +239,7 @@ TEST(branches_opened_in_the_region_are_protected)
     CHECK_EQ(bough_clear(NULL), 1);
 }
 
-/* Also if the delivered record is a branch's, or the root's. */
+/* The delivered record may stand against a branch or the root. */
 TEST(records_of_outer_targets_are_held_off_as_well)
 {
     BOUGH_BRANCH(b) {

@@ -85,7 +85,7 @@ TEST(after_the_grace_period_a_call_fails_again)
             /* the call is blocked when the grace period ends */
             CHECK_ERR(wait_here(10000), i == 0 ? EINTR : ECANCELED);
             CHECK(t_now() - posted >= i * GRACE_NS);
-            /* it is not interrupted, unless the grace period is over by now: then it is the next to fail */
+            /* this call is not interrupted, unless the grace period is over by now */
             if (wait_for(1) != 0) {
                 i++;
                 CHECK(t_now() - posted >= i * GRACE_NS);
@@ -103,7 +103,7 @@ static int handle(struct bough_incident *incident, void *unused)
     return BOUGH_UNWIND;
 }
 
-/* False: the thread had no processor before the rung's time was over. */
+/* Returns false if the thread had no processor before the rung's time was over. */
 static bool a_higher_rung_interrupts(int64_t time)
 {
     struct bough_ladder ladder = {.time[BOUGH_RUNG_FLAG] = time, .time[BOUGH_RUNG_HANDLER] = BOUGH_SEC(100)};
@@ -266,7 +266,7 @@ TEST(only_the_kinds_a_thread_has_selected_interrupt_foreign_code)
         CHECK_EQ(cuts, 1);
         CHECK_EQ(bough_clear_kind(NULL, BOUGH_EXCEPTION), 1);
         CHECK_EQ(wait_for(1), 0);
-        ways.kinds = 0; /* from here on the stop, which no call has met yet, interrupts calls, too */
+        ways.kinds = 0; /* from here on the stop, which no call has met yet, interrupts calls as well */
         CHECK_EQ(bough_foreign_set(&ways), 0);
         CHECK_ERR(wait_for(1000), EINTR);
         CHECK_EQ(seen_why.kind, BOUGH_STOP);

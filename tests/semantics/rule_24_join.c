@@ -41,7 +41,7 @@ TEST(an_interrupted_end_goes_on_waiting)
     t_join(&other);
 }
 
-/* A grandchild that is added while the end already waits is joined as well. */
+/* A grandchild that is added while the end waits is joined as well. */
 static bough_branch *top;
 static struct t_gate added;
 static _Atomic int late;

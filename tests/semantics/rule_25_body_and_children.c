@@ -88,7 +88,7 @@ TEST(a_failure_interrupts_a_tree_below)
             add(b, fail_at_gate, bough_arg(&gate));
             t_gate_open(&gate);
         }
-        CHECK_EQ(bough_last_result(), ECANCELED); /* from further out */
+        CHECK_EQ(bough_last_result(), ECANCELED); /* by an outer interrupt */
     }
     CHECK_EQ(bough_last_result(), EIO);
 }

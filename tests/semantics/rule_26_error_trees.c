@@ -156,7 +156,7 @@ TEST(an_unread_failure_is_not_lost_when_another_branch_follows)
     CHECK_STR(e->who, "a child in inner");
 }
 
-/* Fixed bug: a child that was interrupted dropped them. */
+/* Fixed bug: a child that was interrupted dropped its unread failures. */
 static int interrupted_with_unread(void *unused)
 {
     (void)unused;
@@ -177,7 +177,7 @@ TEST(an_interrupted_childs_unread_failure_is_not_lost)
 
 TEST(failures_nested_in_the_body_are_attached_if_the_branch_fails)
 {
-    inner_fails(); /* before the branch: no part of its failure */
+    inner_fails(); /* a failure before the branch is no part of the branch's failure */
     BOUGH_BRANCH(outer) {
         inner_fails();
         bough_fail(outer, EDOM, "outer");
@@ -313,7 +313,7 @@ TEST(the_interrupts_of_the_branch_are_no_errors)
     CHECK_EQ(bough_last()->error->count, 0);
 }
 
-/* As deep as branches can be nested: deeper than a recursion could go on a small stack. */
+/* As deep as branches can be nested, and deeper than a recursion can go on a small stack. */
 enum { DEEP = 6000, SMALL_STACK = 128 * 1024 };
 
 static void *nest(void *unused)

@@ -3,7 +3,7 @@
  * the stop. */
 #include "semantics/children.h"
 
-/* Called when the children have been added: an add after the post would fail. */
+/* Sets a deadline. Called when the children have been added, because an add after the deadline would fail. */
 static void soon(bough_branch *b)
 {
     CHECK_EQ(bough_set_deadline(b, bough_after(BOUGH_MS(20))), 0);
@@ -116,7 +116,7 @@ TEST(an_interrupt_from_further_out_stays_pending)
     BOUGH_BRANCH(b) {
         add(b, until_stopped, bough_arg(NULL));
         add(b, work, bough_arg(NULL));
-        t_spawn(&other, stop_main, bough_self()); /* an add would fail after that */
+        t_spawn(&other, stop_main, bough_self()); /* started last, because an add after the interrupt would fail */
     }
     CHECK_EQ(bough_last_result(), ECANCELED);
     CHECK_EQ(bough_last()->interrupted, 0);

@@ -185,7 +185,7 @@ TEST(outcomes_can_be_read_while_the_branch_is_open)
         CHECK_EQ(bough_outcome(child, &result), BOUGH_RUNNING);
         CHECK_EQ(result, 77);
         BOUGH_BRANCH(inner)
-            CHECK_EQ(bough_outcome(child, NULL), BOUGH_RUNNING); /* of an outer branch */
+            CHECK_EQ(bough_outcome(child, NULL), BOUGH_RUNNING); /* the outcome of a child of an outer branch */
         t_gate_open(&gate);
         CHECK_EQ(bough_join(child), 0);
         CHECK_ERR(bough_outcome(child, &result), ESRCH); /* a child that has succeeded is not kept */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32, the main cases: signals and exit. tests/signals/ has all cases: daemons, shells, forks, exits by other
- * threads. */
+/* Rule 32: the main cases of signals and exit. tests/signals/ has all cases, for example daemons, shells, forks, exits
+ * by other threads. */
 #include "../signals/program.h"
 
 static int sleeps(void *unused)

@@ -69,7 +69,7 @@ TEST(a_deadline_can_be_moved)
     CHECK_EQ(bough_last_result(), ETIMEDOUT);
     bough_time timeout = BOUGH_MS(50);
     bool in_time = false;
-    for (; !in_time; timeout *= 4) { /* again, with more time, if the deadline had passed before it was moved */
+    for (; !in_time; timeout *= 4) { /* repeated with more time, if the deadline had passed before it was moved */
         bough_time at = bough_after(timeout);
         BOUGH_BRANCH(b, .deadline = at) {
             CHECK_EQ(bough_set_deadline(b, 0), 0);
@@ -126,8 +126,8 @@ TEST(many_deadlines_pass_in_order)
 
 /* ---- the whole process is stopped -------------------------------------------------------------------------------- */
 
-/* In a process of its own: opens a branch with 2.5 s to go, is stopped for 3 s, and has most of its time left
- * afterwards. */
+/* Runs in a separate process: it opens a branch with 2.5 s left, is stopped for 3 s, and then has most of that time
+ * left. */
 static void be_stopped(void *unused)
 {
     (void)unused;

@@ -56,7 +56,7 @@ TEST(a_second_event_climbs_one_rung)
         int64_t posted = t_now();
         CHECK_EQ(bough_interrupt(t, "one"), 0);
         CHECK_EQ(bough_interrupt(t, "the same event"), 0);
-        if (t_now() - posted < BOUGH_MS(250)) { /* or this thread had no processor: these may be two events */
+        if (t_now() - posted < BOUGH_MS(250)) { /* a thread without a processor may post two events */
             t_until(c_fails);
             CHECK_EQ(handler.ran, 0);
             usleep(260000);
@@ -171,7 +171,7 @@ static int64_t time_for_the_dump(int64_t grace)
     return l.time[BOUGH_RUNG_KILL];
 }
 
-/* Fixed: with a grace period of 1 s the dump had 67 ms, and was often cut off. */
+/* Fixed bug: with a grace period of 1 s the dump had 67 ms, and was often truncated. */
 TEST(the_dump_has_a_minimum_of_time)
 {
     CHECK_EQ(time_for_the_dump(BOUGH_SEC(60)), BOUGH_SEC(4));

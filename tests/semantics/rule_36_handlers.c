@@ -14,7 +14,7 @@ static bough_post start_of(bough_branch *b, bough_fn *fn, int64_t second, int64_
     bough_on_transition(c_note, NULL);
     bough_thread *t = bough_add(b, fn, bough_arg(NULL));
     CHECK(t);
-    t_until(c_works); /* it has its handlers */
+    t_until(c_works); /* the child has its handlers */
     return bough_post_event(t, NULL);
 }
 
@@ -68,7 +68,7 @@ static void block(struct c_handler *h)
 TEST(a_handler_that_hangs_does_not_delay_the_next_rung)
 {
     handler.inside = block;
-    for (int64_t time = STEP_NS; !blocks; time *= 4) { /* again, with more time, if the rung is over before it runs */
+    for (int64_t time = STEP_NS; !blocks; time *= 4) { /* repeated with more time, if the rung ends before it runs */
         final.ran = c_go = c_works = 0;
         BOUGH_BRANCH(b) {
             start(b, both, time);

@@ -75,7 +75,7 @@ static void is_lost(void *child)
     bough_post post = {0, 0};
     BOUGH_BRANCH(b) {
         post = close_child(b, *(bough_fn **)child);
-        bough_post_wait(post, 0); /* or the wait is interrupted: the child's loss is the branch's failure */
+        bough_post_wait(post, 0); /* may be interrupted, because the child's loss is the branch's failure */
     }
     CHECK_EQ(bough_last()->tally.count[BOUGH_LOST], 1);
     CHECK_EQ(bough_last_result(), EOWNERDEAD);

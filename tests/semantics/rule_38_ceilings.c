@@ -30,7 +30,7 @@ static void overdue_at(enum bough_kind kind, bough_fn *fn, int rung)
     bough_on_transition(c_note, NULL);
     BOUGH_BRANCH(b) {
         bough_thread *t = bough_add(b, fn, bough_arg(NULL));
-        t_until(c_works); /* it has its handler */
+        t_until(c_works); /* the child has its handler */
         bough_post post = bough_post_event(t, &event);
         t_until(bough_post_progress(post, &progress) == 0 && progress.overdue);
         CHECK_EQ(progress.rung, rung);
@@ -60,7 +60,7 @@ TEST(with_handlers_a_stop_climbs_to_rung_3)
     overdue_at(BOUGH_SIBLING, hangs_with_handler, BOUGH_RUNG_HANDLER);
 }
 
-/* The ladder of the program under test. */
+/* The program under test: it hangs under a ladder with these settings. */
 static void hang_under(enum bough_kind kind, int64_t exit_ns)
 {
     struct bough_event event = {.kind = kind, .signo = SIGTERM};
@@ -115,7 +115,7 @@ TEST(the_kill_writes_a_core_if_configured)
     CHECK_KILLED(t_run_status(aborts, NULL), SIGABRT);
 }
 
-/* An explicit request: the ceiling of a branch. */
+/* The program requests a higher ceiling for a branch. */
 static void explicitly(void *unused)
 {
     struct bough_ladder l = {.ceiling = {[BOUGH_STOP] = BOUGH_RUNG_EXIT}};

@@ -75,7 +75,7 @@ static void never_returns(void)
         pause();
 }
 
-/* All code of the program hangs, so only the kill remains. */
+/* All code of the program hangs, so that only the kill ends it. */
 static void all_hangs(void *path)
 {
     bough_on_transition(stuck, NULL);
@@ -100,7 +100,7 @@ TEST(the_last_words_are_written)
     close(fd);
 }
 
-/* A pipe that nobody reads, full. */
+/* The dump goes to a full pipe that is not read. */
 static void words_to_a_full_pipe(void *unused)
 {
     int fds[2];

@@ -76,7 +76,7 @@ static void get_stuck(const struct bough_posting *p, void *argument)
     note(p, argument);
 }
 
-/* Interrupts go on, and so do the ladder's reports; what finds no room is counted. */
+/* Interrupts and the ladder's reports continue; posts without room are counted. */
 TEST_LIMIT(a_callback_that_hangs_stops_nothing, 60)
 {
     enum { MANY = 400 };

@@ -78,7 +78,7 @@ static sem_t never;
 static int never_written[2];
 static _Atomic pid_t waiter, reader;
 
-/* Plain calls, as in foreign code of a thread that has not opted in. */
+/* Waits in libc's calls, as foreign code of a thread that has not opted in. */
 static int waits_for_a_lock(void *unused)
 {
     (void)unused;
@@ -137,7 +137,7 @@ TEST(a_thread_that_computes_is_named_before_those_that_wait)
         CHECK(more && strstr(more, "(reader)") && strstr(more, "(waiter)"));
         CHECK(strstr(place, "(culprit)") < strstr(more, "(reader)") &&
               strstr(place, "(culprit)") < strstr(more, "(waiter)"));
-        if (!under_qemu()) /* there the number of a system call is that of another machine */
+        if (!under_qemu()) /* under qemu the number of a system call is that of another machine */
             CHECK(strstr(more, "(reader)") < strstr(more, "(waiter)"));
         c_go = 1;
         sem_post(&never);
@@ -275,11 +275,11 @@ static void exits_while_it_is_reported(void *unused)
     }
 }
 
-/* Fixed: a process that ended at once after a transition did not report it. */
+/* Fixed bug: a process that ended at once after a transition did not report it. */
 TEST(the_last_transition_is_reported_before_the_process_ends)
 {
     char text[2000] = "";
-    /* The process waits for a quarter of a second. Again if the reporting thread had no processor for so long. */
+    /* The process waits for a quarter of a second. Repeated if the reporting thread had no processor for so long. */
     for (int i = 0; i < 10 && !strstr(text, "reported"); i++)
         CHECK_KILLED(t_run_output(exits_while_it_is_reported, NULL, text, sizeof text), SIGTERM);
     CHECK(strstr(text, "reported"));

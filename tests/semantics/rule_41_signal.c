@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 41: a signal writes the tree; the signal's action from before follows if that was asked for, and comes back. */
+/* Rule 41: a signal writes the tree. The signal's previous action follows on request, and is restored at the end. */
 #include <signal.h>
 #include <sys/wait.h>
 #include "../inspect/dumps.h"
@@ -48,7 +48,7 @@ TEST(of_the_thread_that_the_signal_reaches)
     t_until(elsewhere);
     t_until_blocked(elsewhere);
     pthread_kill(thread.handle, SIGUSR1);
-    if (!T_TSAN) /* which keeps the signal until read() has returned */
+    if (!T_TSAN) /* ThreadSanitizer delays the handler until read() has returned */
         t_until(before == 1);
     CHECK_EQ(write(pipe_fds[1], "", 1), 1);
     t_join(&thread);
@@ -72,7 +72,7 @@ TEST(the_action_from_before_comes_back)
     raise(SIGUSR1);
     CHECK_EQ(before, 1);
     CHECK_EQ(bough_dump_on_signal(SIGUSR1, STDERR_FILENO, 0), 0);
-    signal(SIGUSR1, SIG_IGN); /* set since then: it stays */
+    signal(SIGUSR1, SIG_IGN); /* the program has changed the action meanwhile, so it stays */
     CHECK_EQ(bough_dump_on_signal_undo(SIGUSR1), 1);
     CHECK_EQ(sigaction(SIGUSR1, NULL, &now), 0);
     CHECK(now.sa_handler == SIG_IGN);

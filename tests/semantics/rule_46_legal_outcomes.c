@@ -11,7 +11,7 @@
 #include <time.h>
 #include "foreign.h"
 
-/* It is not interrupted, unless the grace period is over by now. */
+/* A pause that is not interrupted, unless the grace period is over by now. */
 static void short_pause(int64_t over)
 {
     if (poll(NULL, 0, 1) != 0)
@@ -77,8 +77,8 @@ TEST(a_poll_without_waiting_does_not_hide_a_retry_loop)
     close(fds[1]);
 }
 
-/* As libssh2 does: it sends a closing message to its peer and waits for the answer, at the place that was
- * interrupted. */
+/* libssh2 does this: it sends a closing message to its peer and waits for the answer, at the call site of the
+ * interrupted wait. */
 TEST(sending_a_message_and_waiting_for_its_answer_is_no_retry_loop)
 {
     int fds[2];
@@ -176,7 +176,7 @@ TEST(a_pause_ends_again_after_the_grace_period)
         for (int i = 0; i < 3; i++) {
             CHECK(sleep(100) > 0);
             CHECK(t_now() - posted >= i * GRACE_NS);
-            short_pause(posted + (i + 1) * GRACE_NS); /* so that the next pause is no retry */
+            short_pause(posted + (i + 1) * GRACE_NS); /* waits, so that the next pause is no retry */
         }
         CHECK_EQ(bough_interrupted(), 1);
     }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 47: a child or branch that ends because an interrupted call made a client library return its own error counts as
- * interrupted, not as failed. */
+/* Rule 47: if an interrupted call makes a client library return an error of the library, and the child or branch ends
+ * by it, the child or branch counts as interrupted, not as failed. */
 #include <bough.h>
 #include <poll.h>
 #include <unistd.h>
 #include "harness.h"
 
-/* A client library: it has its own error codes, and its cleanup makes calls that may fail too. */
+/* A client library with special error codes, whose cleanup makes calls that may fail as well. */
 enum { LOST_CONNECTION = 4242 };
 
 static int client_request(int fd)

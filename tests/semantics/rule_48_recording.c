@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 48: the file of a recording. What is in it: tests/cli/recorded*.c. */
+/* Rule 48: the file of a recording. tests/cli/recorded*.c test its contents. */
 #include <bough.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -32,7 +32,7 @@ static void make_file(const char *text)
     CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
 }
 
-/* Events enough to fill a small recording several times. */
+/* Writes enough events to fill a small recording several times. */
 static void write_many(void)
 {
     for (int i = 0; i < 20000; i++)
@@ -118,7 +118,7 @@ TEST(only_a_recording_is_replaced)
     CHECK_EQ(start(0), 0);
     ino_t first = status_of(file_name()).st_ino;
     CHECK_EQ(bough_trace_stop(), 0);
-    int kept = open(file_name(), O_RDONLY | O_CLOEXEC); /* or the new file could get the old one's number */
+    int kept = open(file_name(), O_RDONLY | O_CLOEXEC); /* keeps the old file's inode number in use */
     CHECK_EQ(start(0), 0);
     CHECK(status_of(file_name()).st_ino != first);
     CHECK_EQ(bough_trace_stop(), 0);
@@ -148,7 +148,7 @@ static int descriptor_of_recording(void)
     return -1;
 }
 
-/* As daemons do: the number may then be another file's, which must stay as it is. */
+/* Daemons close all descriptors. The number may then belong to another file, which must not change. */
 TEST(its_descriptor_may_be_closed)
 {
     CHECK_EQ(start(8 << 20), 0);

@@ -46,7 +46,7 @@ static inline void target_start(struct target *t)
     t_until_blocked(t->thread.tid);
 }
 
-/* Checks that its read was interrupted. */
+/* Checks that the target's read was interrupted. */
 static inline void target_was_cut(struct target *t)
 {
     t_gate_wait(&t->cut);
@@ -115,7 +115,8 @@ static inline void target_blocks_signals(struct target *t)
 #define NEED_WINDOW(why) ((void)0)
 #endif
 
-/* Needs the library to recognise a signal handler by the frames on the stack, which it can do only on some machines. */
+/* For tests in which the library must recognise a signal handler by the frames on the stack, which works only on some
+ * machines. */
 #if T_FALLBACK || !defined(__x86_64__)
 #define NEED_FRAMES() SKIP("here the library can't recognise a signal handler by its frame")
 #else
@@ -162,7 +163,7 @@ __attribute__((unused)) static void report_of_blocked_signals_fails(const char *
         FAIL("reported: %s", line);
 }
 
-/* How many reports contain this text? */
+/* The number of reports that contain this text. */
 __attribute__((unused)) static int times_reported(const char *text)
 {
     int count = 0;
@@ -171,8 +172,7 @@ __attribute__((unused)) static int times_reported(const char *text)
     return count;
 }
 
-/* Is there a report that contains this text? Helpers deliver reports, soon but not at once: use
- * t_until(reported(...)). */
+/* Whether a report contains this text. Helpers deliver reports soon, but not at once: use t_until(reported(...)). */
 __attribute__((unused)) static int reported(const char *text)
 {
     return times_reported(text) > 0;
