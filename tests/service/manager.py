@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A systemd user manager for the test: in namespaces for processes and mounts, in a control group that is removed with it."""
+"""A systemd user manager for the test. It is in PID and mount namespaces, and in a control group that is removed with
+it."""
 import os
 import re
 import shutil
@@ -10,8 +11,8 @@ from pathlib import Path
 
 import checks
 
-# systemd runs as a user's manager only where the system has been booted by one, which it knows by a folder; and not as
-# process 1, which is the shell.
+# systemd runs as a user's manager only if systemd has booted the system, which it detects by a folder, and not as
+# process 1. So the shell is process 1 here.
 START = """
 mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/user && chmod 700 /run/user || exit 1
 for group; do echo $$ >"$group/cgroup.procs" || exit 1; done
@@ -29,7 +30,7 @@ def find_systemd():
 
 
 def make_groups():
-    """One in each hierarchy in which systemd keeps its units' processes."""
+    """Makes a group in each hierarchy in which systemd keeps its units' processes."""
     own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
     groups = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -82,7 +83,7 @@ class Manager:
         self.remove()
 
     def remove(self):
-        """Control groups are busy until their last process is gone."""
+        """Removes the groups, which are busy until their last process has ended."""
         end = time.monotonic() + self.limit
         for top in self.groups:
             while Path(top).exists() and time.monotonic() < end:
@@ -93,7 +94,7 @@ class Manager:
                         time.sleep(0.01)
         self.folder.cleanup()
 
-    # ---- its units
+    # ---- the manager's units
 
     def run(self, *arguments):
         try:
@@ -121,7 +122,8 @@ class Manager:
         return dict(line.split("=", 1) for line in out.splitlines())
 
     def end_of(self, name):
-        """The result, code and status of a unit that ends: systemd forgets what ended well, so it is written down."""
+        """The result, code and status of a unit that ends. The unit writes them down, because systemd forgets a unit
+        that ended well."""
         file, end = Path(f"{self.home}/{name}.end"), time.monotonic() + self.limit
         while not file.exists() or not (text := file.read_text()).endswith("\n"):
             if time.monotonic() > end:
@@ -130,7 +132,7 @@ class Manager:
         return text.strip()
 
     def pid_here(self, name):
-        """The unit's process, outside of the manager's namespace."""
+        """The id of the unit's process outside the manager's namespace."""
         inside = self.show(name, "MainPID")["MainPID"]
         first = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0]
         space = os.readlink(f"/proc/{first}/ns/pid")

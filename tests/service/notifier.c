@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program under a service manager, which service.py examines. Each argument is a step:
- *   ready, feed, interval   one of bough's functions; its result and errno are printed
+ *   ready, feed, interval   calls one of bough's functions, and prints its result and errno
  *   fork                    the child process executes the steps that follow
- *   in-handler              ready, in a signal handler
- *   serve                   works until it is asked to stop, and feeds the watchdog meanwhile
- *   forget                  works until it is asked to stop, and does not feed it
+ *   in-handler              as `ready`, in a signal handler
+ *   serve                   works until it is interrupted, and feeds the watchdog meanwhile
+ *   forget                  works until it is interrupted, and does not feed the watchdog
  *   deaf                    ignores SIGTERM; the ladder ends the process
- *   linger                  SIGTERM, and a cleanup that takes twice the watchdog's interval
+ *   linger                  ends by SIGTERM, after a cleanup that takes twice the watchdog's interval
  */
 #include <bough.h>
 #include <signal.h>

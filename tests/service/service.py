@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""service.py ROOT SERVER NOTIFIER BOUGH: the messages of programs to a service manager: a socket of the test, and systemd's."""
+"""service.py ROOT SERVER NOTIFIER BOUGH: the messages of programs to a service manager, which is a socket of the test,
+or systemd."""
 import errno
 import os
 import re
@@ -26,7 +27,7 @@ def start(*command, **environment):
 
 
 def steps(*arguments, **environment):
-    """The results of these steps: (name, result, errno)."""
+    """Runs the steps. Returns their results: (name, result, errno)."""
     out = start(notifier, *arguments, **environment).communicate(timeout=LIMIT)[0]
     return [(name, int(result), int(error)) for name, result, error in map(str.split, out.splitlines())]
 
@@ -49,7 +50,7 @@ class Listener:
         self.folder.cleanup()
 
     def heard(self):
-        """All messages that have come."""
+        """All messages that the socket has received."""
         texts = []
         try:
             while True:
@@ -80,7 +81,7 @@ def on_request():
 
 
 def nobody():
-    """without a service manager nothing is sent, and that is no error"""
+    """without a service manager nothing is sent, and the functions succeed"""
     if (got := steps("ready", "feed", "interval")) != [("ready", 0, 0), ("feed", 0, 0), ("interval", 0, 0)]:
         yield f"{got}"
 
@@ -177,7 +178,7 @@ def unit_that_hangs():
 
 
 def unit_with_watchdog():
-    """a watchdog that gets its messages does not end the unit, even while it stops; otherwise it does"""
+    """a watchdog does not end a unit that sends its messages, even while the unit stops, and ends another"""
     with Manager(LIMIT) as manager:
         for name, step in ("fed", "linger"), ("forgets", "forget"):
             text = sample(ExecStart=f"{notifier} ready {step}", WatchdogSec=f"{3 * SCALE:g}s", Restart="no", LimitCORE="0")
@@ -187,7 +188,7 @@ def unit_with_watchdog():
             yield f"{end} {manager.log()}"
         if (state := manager.show("fed", "ActiveState")) != {"ActiveState": "active"}:
             yield f"{state} {manager.log()}"
-        os.kill(manager.pid_here("fed"), signal.SIGTERM)  # not by systemd, which would stop watching
+        os.kill(manager.pid_here("fed"), signal.SIGTERM)  # not by systemd, which would then stop watching
         if (end := manager.end_of("fed")) != "success killed TERM":
             yield f"{end} {manager.log()}"
 

@@ -39,7 +39,7 @@ static void younger(void)
     printf("younger; ");
 }
 
-/* main leaves by exit(), in the middle of a branch. */
+/* main calls exit() in the middle of a branch. */
 static void leaves(void *unused)
 {
     (void)unused;
@@ -74,7 +74,7 @@ static void *holds_stream(void *stream)
     return NULL;
 }
 
-/* For example a thread in fgets() on a terminal: a stream that stays locked does not delay the end. */
+/* A stream that stays locked, for example by a thread in fgets() on a terminal, does not delay the end. */
 static void with_locked_stream(void *unused)
 {
     (void)unused;
@@ -140,7 +140,8 @@ TEST(a_thread_that_does_not_end_is_named_and_left_behind)
 
 /* ---- bough_exit() ------------------------------------------------------------------------------------------------ */
 
-/* Shorter than the 5 s that an exit without a grace waits. A process that had no processor for a while is run again. */
+/* Shorter than the 5 s that an exit without a grace waits. The test runs again if its process had no processor for a
+ * while. */
 enum { TRIES = 5 };
 
 static int is_short(int64_t taken)

@@ -94,7 +94,7 @@ TEST(a_child_counts_its_events_separately)
     CHECK_KILLED(t_run_status(child_is_interrupted, NULL), SIGINT);
 }
 
-/* The child reaches no point, and dies as it would without the library. */
+/* The child reaches no point, and dies by the signal as without the library. */
 static pid_t fork_one_that_computes(void)
 {
     pid_t pid = fork();
@@ -233,7 +233,7 @@ static void takes_part_by_hand(int signo)
     bough_signal_event(signo);
 }
 
-/* The parent had more threads than a handler wakes; the child's ticker does not run yet. */
+/* The parent has more threads than a handler wakes by itself, and the child's ticker does not run yet. */
 static void forks_with_many(void *unused)
 {
     (void)unused;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 32 and 34: which signals form one event and one incident, and how far a second and a third event climb. */
+/* Rules 32 and 34: the signals that form one event, and one incident; the rungs that a second and a third event
+ * reach. */
 #include "program.h"
 
 static unsigned count_of_record(void)
@@ -47,7 +48,7 @@ TEST(int_and_term_are_one_incident)
     CHECK_KILLED(t_run_status(second, NULL), SIGINT);
 }
 
-/* So that the third event comes before the exit's time is over, on a busy machine too. */
+/* Gives the exit a long time, so that the third event comes before that is over, even on a busy machine. */
 static void have_long_exit(void)
 {
     CHECK_EQ(bough_ladder_set(BOUGH_ROOT, &(struct bough_ladder){.grace = BOUGH_SEC(300)}), 0);
@@ -103,7 +104,7 @@ TEST(the_third_event_kills)
     CHECK_KILLED(t_run_status(third, (void *)BOUGH_SIGNALS_WAIT), SIGKILL);
 }
 
-/* A handler also runs during the end of the process, where nothing may make it hang. */
+/* A handler may run during the end of the process, and must not make it hang. */
 static void never_returns(void)
 {
     for (;;)
@@ -169,7 +170,7 @@ TEST(a_handled_event_does_not_count_for_the_next_incident)
     CHECK_KILLED(t_run_status(handled_then_not, NULL), SIGTERM);
 }
 
-/* Two events, cleared; two more are not the third and fourth. */
+/* After two events were cleared, two more count as the first and the second. */
 static void counts_again(void *unused)
 {
     (void)unused;
@@ -179,7 +180,7 @@ static void counts_again(void *unused)
         p_next_event();
         raise(SIGINT);
         CHECK_EQ(count_of_record(), 2);
-        CHECK(bough_clear(BOUGH_ROOT) >= 1); /* the exit that the second event began has interrupted all threads, too */
+        CHECK(bough_clear(BOUGH_ROOT) >= 1); /* the exit of the second event has interrupted all threads, too */
     }
 }
 

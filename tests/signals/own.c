@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32: a program reports signals from its handler or sigwait() loop instead. */
+/* Rule 32: the program's handler or sigwait() loop reports the signals to bough. */
 #include "program.h"
 
 static void own_handler(int signo)
@@ -28,7 +28,7 @@ TEST(a_handler_of_the_program_reports_a_signal)
     CHECK_KILLED(t_run_status(has_handler, &other), SIGUSR2);
 }
 
-/* SIGQUIT writes a core by default, which nobody needs here. */
+/* SIGQUIT writes a core by default, which the test prevents. */
 TEST(without_a_core)
 {
     int quit = SIGQUIT, status = t_run_status(has_handler, &quit);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs under test: each is a function that does what a main() would do, and runs in a separate process by
- * t_run_status(). A return from it is a return of 0 from main(). */
+/* Programs under test: each is a function in place of a main(), which t_run_status() runs in a separate process. A
+ * return from it is a return of 0 from main(). */
 #ifndef TEST_PROGRAM_H
 #define TEST_PROGRAM_H
 
@@ -10,8 +10,7 @@
 #include "../sync/not_under.h"
 #include "harness.h"
 
-/* A process that ends in the middle of a branch does not free its memory: these are no leaks, although sanitizers
- * report them. */
+/* Disables the leak check, because a process that ends in the middle of a branch does not free the branch's memory. */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
 const char *__asan_default_options(void)
@@ -25,14 +24,14 @@ const char *__tsan_default_options(void)
 
 static const int p_signals[] = {SIGHUP, SIGINT, SIGTERM};
 
-/* In the background of a shell, or under nohup, some signals would be ignored. */
+/* Resets signals that are ignored under nohup, or in the background of a shell. */
 __attribute__((constructor)) static void p_begin(void)
 {
     for (int i = 0; i < 3; i++)
         signal(p_signals[i], SIG_DFL);
 }
 
-/* The observations of a program, for its test: `static struct seen *seen` is shared memory after p_share(). */
+/* Shared memory for a program's observations: `static struct seen *seen = p_share(...)`. */
 static inline void *p_share(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -48,7 +47,7 @@ static inline void p_until_stopped(void)
     CHECK_EQ(errno, ECANCELED);
 }
 
-/* A signal to this process, sent by a separate thread when main is blocked. */
+/* Sends a signal to this process, from a separate thread, when main is blocked. */
 struct p_sender {
     struct t_thread thread;
     int signo;
@@ -82,7 +81,8 @@ static inline void *p_never_end(void *gate)
     return NULL;
 }
 
-/* The status of a program that had no processor for 250 ms: its signals are then several events. It is run again. */
+/* The status of a program that had no processor for 250 ms, so that its signals are several events. The test runs
+ * again. */
 enum { P_TOO_SLOW = 33 };
 
 static inline int p_run_in_time(void (*program)(void *))
@@ -94,7 +94,7 @@ static inline int p_run_in_time(void (*program)(void *))
     return status;
 }
 
-/* Longer than the time in which signals count as one event. */
+/* Waits longer than the time in which signals count as one event. */
 static inline void p_next_event(void)
 {
     nanosleep(&(struct timespec){0, 260000000}, NULL);

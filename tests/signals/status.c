@@ -81,7 +81,7 @@ TEST(main_dies_of_the_signal_although_it_has_not_checked)
     CHECK_KILLED(t_run_status(ignores_the_interrupt, NULL), SIGINT);
 }
 
-/* As process 1 of a container, where a default action has no effect. */
+/* Runs as process 1 of a container, where a default action has no effect. */
 static void as_init(void *argument)
 {
     int status = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 32: which signals are taken over, and how they are restored. */
+/* Rule 32: the signals that are taken over, and their restoration. */
 #include "program.h"
 
 static volatile sig_atomic_t own_calls;

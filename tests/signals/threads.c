@@ -111,11 +111,11 @@ static void child_exits(void *unused)
     }
 }
 
-/* main waits for the child, the child does not wait for main. */
+/* main waits for the child, but the child does not wait for main. */
 TEST(exit_in_a_child_while_a_signal_stands_does_not_hang)
 {
     int64_t taken = INT64_MAX;
-    for (int i = 0; i < 5 && (double)taken >= 4e9 * t_scale(); i++) { /* again if it had no processor for a while */
+    for (int i = 0; i < 5 && (double)taken >= 4e9 * t_scale(); i++) { /* repeated if it had no processor for a while */
         taken = t_now();
         CHECK_EXITED(t_run_status(child_exits, NULL), 7);
         taken = t_now() - taken;

@@ -69,7 +69,7 @@ static void step(const void *document)
             return fprintf(stderr, "line %d: " #condition "\n", __LINE__), 1; \
     } while (0)
 
-/* How a child that is interrupted at once ends. */
+/* Returns the outcome of a child that is interrupted at once. */
 static enum bough_outcome interrupted(bough_fn *fn, bough_resource resource)
 {
     enum bough_outcome outcome = BOUGH_LOST;

@@ -27,7 +27,7 @@ static int counted_work(void *value)
     return 0;
 }
 
-/* The first ones wait for each other. */
+/* The first children wait for each other. */
 static int counted_meeting(void *value)
 {
     counted_work(value);

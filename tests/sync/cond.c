@@ -6,8 +6,8 @@ enum { CONTENDED = 2 }; /* the state of a mutex for which a thread waits */
 struct room {
     bough_mutex mutex;
     bough_cond cond;
-    int waiting; /* in await, or returning from it */
-    int woken;   /* returned 0 */
+    int waiting; /* the number of threads in await_notice() */
+    int woken;   /* the number of waits that returned 0 */
     int order[8];
     int64_t timeout;
 };

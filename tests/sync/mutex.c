@@ -23,7 +23,7 @@ static int lock_and_unlock(void *mutex)
     return result;
 }
 
-/* Another thread's answer. */
+/* Makes the call on another thread. Returns its result. */
 static int elsewhere(int (*call)(void *), void *mutex)
 {
     struct worker w;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Skips tests that the tools under which they may run can't execute. */
+/* Skips tests under tools that can't execute them. */
 #ifndef TEST_NOT_UNDER_H
 #define TEST_NOT_UNDER_H
 

@@ -7,7 +7,7 @@
 #include "harness.h"
 #include "not_under.h"
 
-/* The wait, which is written with `deadline`, ends there: with ETIMEDOUT, and not before. */
+/* Checks that `wait`, an expression with `deadline`, fails with ETIMEDOUT, and not before the deadline. */
 #define CHECK_ENDS_AT_DEADLINE(wait)                     \
     do {                                                 \
         bough_time deadline = bough_after(BOUGH_MS(20)); \
@@ -58,7 +58,7 @@ static inline void w_cut(struct worker *w)
     CHECK_EQ(bough_interrupt(w->self, "test"), 0);
 }
 
-/* Interrupts it, and checks that this ends its call. */
+/* Interrupts the thread, and checks that this ends its call. */
 static inline void w_end_cut(struct worker *w)
 {
     w_cut(w);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that never reach a point, or reach it and go on. */
+/* Threads that never reach a point, or ignore the failure of a point. */
 #include "program.h"
 #include <poll.h>
 
@@ -219,7 +219,7 @@ WAY(two_incidents)
     }
 }
 
-/* The thread ends at about the time at which its flag's time is over: five hundred times. */
+/* Five hundred times, a thread ends at about the time at which its flag's time is over. */
 static int ends_at(void *when)
 {
     in_place();

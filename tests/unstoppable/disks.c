@@ -14,7 +14,7 @@
 
 #define NEED(condition) ((condition) ? (void)0 : keeper_skips(#condition))
 
-/* ioctl(), whose second argument has another type in each libc. */
+/* Calls ioctl(), whose second argument has another type in each libc. */
 static int command(int fd, unsigned long number, void *argument)
 {
     return (int)syscall(SYS_ioctl, fd, number, argument);

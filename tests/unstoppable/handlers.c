@@ -5,7 +5,7 @@
 static jmp_buf outside;
 static sigjmp_buf cut;
 
-/* Reaches a point now and then, and ignores the interrupt. */
+/* Reaches points, and ignores the interrupt. */
 static void meet_points(void)
 {
     in_place();

@@ -12,7 +12,7 @@ pid_t keep(void)
     MUST(pipe(to_keeper) == 0 && pipe(to_way) == 0);
     keeper = fork();
     if (keeper == 0) {
-        setsid(); /* else it would be ended with the way */
+        setsid(); /* in the way's process group it would be killed with the way */
         outlives_the_watcher = true;
         signal(SIGPIPE, SIG_IGN);
         close(to_keeper[1]);
@@ -123,7 +123,7 @@ static char state_of(pid_t tid)
     return state && state[1] ? state[2] : 'R';
 }
 
-/* Asleep, and in the same state at a second check. */
+/* Waits until the child is asleep, and in the same state at a second check. */
 void wait_until_asleep(const char *states)
 {
     while (!sleeper)

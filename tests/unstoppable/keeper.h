@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process beside the way, which outlives it: it holds the objects that the way's threads wait for, and cleans up at
- * the end. It is forked first, while there is one thread.
+ * A process that outlives the way: it holds the objects that the way's threads wait for, and cleans up at the end. It
+ * is forked first, while there is one thread.
  *
- *   keep(&keeper)          in the keeper 0, its own process group; else the keeper's id
+ *   keep(&keeper)          forks. 0 in the keeper, which has a separate process group; in the way the keeper's id
  *   keeper_is_ready()      in the keeper: lets the way continue; or keeper_skips()
  *   keeper_wait()          in the keeper: until the way reports that it begins, or has ended
  *   keeper_tell()          in the way: reports that it begins; returns when the keeper has read that
@@ -25,9 +25,9 @@ bool keeper_holds(int64_t end);
 int keeper_waits_at(void); /* a descriptor to poll for the event that keeper_wait() waits for */
 /* A path to the keeper's `path`, even if that is mounted in the keeper's namespace only. */
 const char *keeper_path(const char *path);
-/* Returns when the child certainly sleeps in the intended state: main waits for that. States as in proc(5). */
+/* Adds the child. Main waits until it certainly sleeps in the intended state. States as in proc(5). */
 void with_child_that_sleeps(bough_fn *child, const char *states);
-/* On that child, right before its call. */
+/* Called by that child, right before its call. */
 void about_to_sleep(void);
 void wait_until_asleep(const char *states);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the machine, the kernel and other processes do to a process while it is asked to stop. */
+/* The machine, the kernel and other processes prevent a process from stopping. */
 #include "program.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -175,7 +175,7 @@ WAY(process_1)
 
 /* ---- a debugger -------------------------------------------------------------------------------------------------- */
 
-/* Attached to the process for 4 s (times T_SCALE); passes its signals on. */
+/* A debugger that is attached to the process for 4 s (times T_SCALE), and passes its signals on. */
 static void debug(pid_t pid)
 {
     int status;
@@ -355,7 +355,7 @@ static pid_t thread_called(const char *wanted)
     return 0;
 }
 
-/* As a debugger can: makes the thread exit instead of continuing the call in which it sleeps. */
+/* Makes the thread exit instead of continuing the call in which it sleeps, as a debugger can. */
 static void end_thread(pid_t tid)
 {
 #ifdef __x86_64__

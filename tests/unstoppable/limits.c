@@ -34,7 +34,7 @@ WAY(no_descriptors)
     }
 }
 
-/* From the start, so there is no timer. */
+/* The limit holds from the start, so there is no timer. */
 WAY(no_queued_signals)
 {
     limit_to(RLIMIT_SIGPENDING, 0);
@@ -50,7 +50,7 @@ WAY(no_file_size)
     deafly_to_the_end();
 }
 
-/* Root is not limited. */
+/* Changes the user, because the limit does not apply to root. */
 static int becomes_nobody(void *unused)
 {
     MUST(setresuid(65534, 65534, 65534) == 0);
@@ -65,7 +65,7 @@ WAY(no_processes)
     with_child(becomes_nobody);
 }
 
-/* In an empty root, which is removed at once. */
+/* The process has an empty root folder, which is removed at once. */
 WAY(no_proc)
 {
     char folder[] = "/tmp/bough-way-XXXXXX";
@@ -131,7 +131,7 @@ WAY(no_kill)
     without((int[]){SYS_tgkill, SYS_tkill, SYS_kill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo}, 5);
 }
 
-/* The system call that ends a process of several threads, and those that send signals. */
+/* The system call that ends a process with several threads is refused, and those that send signals. */
 WAY(no_exit_group)
 {
     without((int[]){SYS_exit_group, SYS_tgkill, SYS_tkill, SYS_kill}, 4);

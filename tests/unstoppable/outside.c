@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ways in which others stop the whole process: control groups, tracers, supervisors of its system calls. */
+/* Other programs stop the whole process: control groups, tracers, supervisors of its system calls. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -100,7 +100,7 @@ static int computes(void *unused)
     return 0;
 }
 
-/* A hundredth of a processor for all threads, which one of them takes. */
+/* All threads together have a hundredth of a processor, which one of them uses. */
 WAY(starved_by_a_quota)
 {
     pid_t way = getpid();
@@ -156,7 +156,7 @@ static void run_traced(pid_t (*start)(pid_t tid))
     }
 }
 
-/* The tracer is ended with the process. */
+/* A tracer that ends with the process. */
 static pid_t start_bound(pid_t tid)
 {
     pid_t pid = fork();

@@ -54,10 +54,10 @@ void register_way(struct way *way);
 
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-void must(bool condition, const char *what); /* or skip, with errno */
+void must(bool condition, const char *what); /* if false, skips with errno */
 #define MUST(condition) must((condition), #condition)
 void report(const char *line);
-/* The keeper cleans up, whether it is heard or not. */
+/* Set by a keeper: it continues to clean up when the watcher no longer reads its reports. */
 extern bool outlives_the_watcher;
 
 /* ---- being asked to stop ----------------------------------------------------------------------------------------- */
@@ -66,28 +66,28 @@ extern bool outlives_the_watcher;
  * sibling are posted by a deadline or a failure; the target must be a branch of the caller. */
 void begin(bough_target target);
 enum bough_kind kind(void);
-/* The interrupt was reported as overdue. */
+/* Whether the interrupt was reported as overdue. */
 bool is_overdue(void);
-/* The first step was reported: the timer that ends the process in any case is set. */
+/* Whether the first step was reported: then the timer that ends the process in any case is set. */
 bool has_climbed(void);
 
 /* ---- being somewhere --------------------------------------------------------------------------------------------- */
 
-/* Called by a child: it is in place. */
+/* Called by a child when it is in place. */
 void in_place(void);
-/* A branch with a child; waits until it is in place, begins, joins. */
+/* Opens a branch with a child, waits until it is in place, calls begin(), and joins. */
 void with_child(bough_fn *child);
 void with_child_that(const struct bough_child_options *options, bough_fn *child);
 void wait_until_in_place(int children);
 
-/* Deaf: asleep in calls that are not bough's, whatever signals come. Permanently; but for the kinds that never end the
- * process only until the interrupt was reported as overdue. */
+/* Sleeps in libc's calls, whatever signals come: for the kinds that never end the process until the interrupt was
+ * reported as overdue, otherwise permanently. */
 void be_deaf(void);
 bool may_stop(void);
 void rest(int ms);
-/* As above, times T_SCALE, like the row's times. */
+/* As rest(), times T_SCALE, like the row's times. */
 void rest_scaled(int ms);
-/* A child that is in place and deaf. */
+/* A child that calls in_place() and be_deaf(). */
 int deaf(void *unused);
 /* Forks a process that ends with this one at the latest. */
 pid_t fork_bound(void);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""run.py TABLE WAYS STUCK [NAME...]: each row of the table as a process, watched from outside; TAP, and then a table.
+"""run.py TABLE WAYS STUCK [NAME...]: runs each row of the table as a process, and watches it from outside. Prints TAP,
+and then a table.
 
-Only a way's reports are taken from the way itself: this script measures when and how it ended. T_SCALE lengthens all times,
-including the grace."""
+A way only reports its steps; this script measures when and how it ends. T_SCALE lengthens all times, including the
+grace."""
 import os
 import re
 import select
@@ -24,8 +25,8 @@ SLACK = 0.10
 AT_ONCE, BUSY_AT_ONCE = 8, 2
 RUNGS = ("flag", "handler", "final", "close", "exit", "kill", "cap")
 GRACE = 30  # the default
-HANGS = 6  # a way that runs for this long after its time hangs
-AGAIN = 3  # a row that failed is run again with so many times the time, in which what the machine is slow at counts less
+HANGS = 6  # the seconds after its time for which a way may run before it counts as hanging
+AGAIN = 3  # the factor for the times of a second run of a failed row, so that a slow machine matters less
 
 
 # ---- the table ---------------------------------------------------------------------------------------------------
@@ -67,7 +68,7 @@ def seconds(text, times, scale):
     """The value of a sum of rungs and numbers, in the table's notation."""
     expression = re.sub(r"[a-z]+", lambda m: f"times['{m[0]}']", text)
     expression = re.sub(r"(?<![\w.\['])(\d+(?:\.\d+)?)", rf"(\1*{scale})" if "*" not in text and "/" not in text else r"\1", expression)
-    return eval(expression, {"times": times})  # a file of the project
+    return eval(expression, {"times": times})  # safe: the table is a file of the project
 
 
 # ---- one run --------------------------------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ def environment(run, folder):
 
 
 def start(run, log, folder):
-    """The process, and this end of the pipe on which it reports."""
+    """Starts the process. Returns it, and this end of the pipe on which it reports."""
     ours, theirs = os.pipe()
     env = dict(environment(run, folder), PROOF_WATCHER=str(theirs))
     process = subprocess.Popen([WAYS, run.row.way, run.row.kind], env=env, pass_fds=[theirs], stdin=subprocess.DEVNULL,
@@ -201,7 +202,7 @@ def clear_away(process):
 
 
 def supervise(folder):
-    """The service manager's end of sd_notify(3)."""
+    """Acts as the service manager of sd_notify(3)."""
     supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     supervisor.bind(f"{folder}/supervisor")
     return supervisor
@@ -251,7 +252,7 @@ def judge(run):
     by_timer = "cap" in rungs and run.took >= run.times["cap"] - 0.01
     if "any" not in rungs and str(run.rung) not in rungs and not by_timer:
         faults.append(f"reached rung {run.rung}, not {row.rung}")
-    # A millisecond for clocks that are read one after the other.
+    # A millisecond of tolerance, because the clocks are read one after the other.
     if run.took < seconds(row.not_before, run.times, run.scale) - 0.001:
         faults.append(f"ended after {run.took:.3f} s, sooner than {row.not_before}")
     if run.took > run.latest:

@@ -11,7 +11,7 @@
 
 enum { MANY = 5000 };
 
-/* Each checks once a second: if five thousand checked more often, the ladder would get no processor. */
+/* Each thread checks once a second: if five thousand checked more often, the ladder would get no processor. */
 static int deaf_and_slow(void *unused)
 {
     (void)unused;
@@ -121,7 +121,7 @@ static int is_interrupted_for_ever(void *fds)
     return (int)bough_read(*(int *)fds, &byte, 1);
 }
 
-/* In a handler that has interrupted a call of bough. */
+/* The handler has interrupted a call of bough. */
 WAY(signal_handler_that_never_returns)
 {
     int fds[2];

@@ -42,7 +42,7 @@ static void make_shared(int protocol)
     pthread_mutex_init(shared, &attributes);
 }
 
-/* Held by another process, which is dead or hangs. */
+/* Another process holds the lock, and is dead or hangs. */
 static void lock_elsewhere(bool dies)
 {
     int gate[2];
@@ -122,7 +122,7 @@ WAY(lease_that_is_not_given_up)
 
 /* ---- a ring ------------------------------------------------------------------------------------------------------ */
 
-/* One read from a pipe, by a thread of the kernel's in this process: it waits, and so does the ring's owner. */
+/* A kernel thread of this process reads from a pipe: it waits, and so does the ring's owner. */
 static int waits_for_a_ring(void *unused)
 {
     struct io_uring_params p = {0};
