@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Closers of real resources: what the peers of a frozen thread see. */
+/* Closers of real resources, and their effects for the peers of a frozen thread. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -112,7 +112,7 @@ static void locks_a_stream(struct subject *s)
     CHECK(bough_closer_file(locked));
 }
 
-/* In a process that does not call exit(): libc would wait for the stream's lock. */
+/* Runs in a process that does not call exit(), which would wait for the stream's lock. */
 static void stream_is_locked(void *unused)
 {
     static struct subject s;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 36: a handler that faults is ended, wherever the thread's alternate stack lies; a signal that was sent is no
+/* Rule 36: a handler that faults is ended, wherever the thread's alternate stack is. A signal that was sent is no
  * fault. */
 #define _GNU_SOURCE
 #include <bough.h>
@@ -54,7 +54,7 @@ static void *faulty(void *unused)
     return unused;
 }
 
-/* The thread's stack in the middle of an area, its alternate stack at this place of it. */
+/* The thread's stack is in the middle of an area, and its alternate stack is at offset `at` of the area. */
 static void faults_with_alternate_stack_at(size_t at)
 {
     pthread_attr_t attributes;
@@ -117,7 +117,8 @@ static void faults_in_closer(void *unused)
     *nowhere = 1;
 }
 
-/* 400 MB, far more than a stack's size. The caller's page is passed on, so that no compiler makes this a loop. */
+/* Needs 400 MB, far more than a stack's size. The caller's page is an argument, so that no compiler makes this a
+ * loop. */
 static __attribute__((noinline)) int recurse(int depth, const volatile char *outer)
 {
     volatile char page[4096];

@@ -18,7 +18,7 @@ static inline struct bo_thread *slot_of(const bough_thread *thread)
     return bo_thread_at(bo_handle_index((uint64_t)(uintptr_t)thread));
 }
 
-/* Asks repeatedly, as the warden does, until there is a verdict. */
+/* Requests the freeze repeatedly, as the warden does, until there is a verdict. */
 static inline enum bo_freezing freeze(const bough_thread *thread, const char **why)
 {
     const struct timespec nap = {0, 1000000};

@@ -20,21 +20,21 @@ static void silent(const char *line)
     (void)line;
 }
 
-/* Asks of these threads for their stacks are not answered. They run only where nothing else does. */
+/* These threads do not answer requests for their stacks. They run only on a processor that is otherwise idle. */
 static void *is_deaf(void *unused)
 {
     struct sched_param none = {0};
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
-    deaf_threads++; /* counted first: a busy machine leaves it no processor from then on */
+    deaf_threads++; /* counted first, because a busy machine may leave it no processor from then on */
     sched_setscheduler(0, SCHED_IDLE, &none);
     for (;;)
         ;
     return unused;
 }
 
-/* An exit would take a few ms. */
+/* An exit takes a few ms, so it has enough time. */
 static void set_ladder(int64_t kill)
 {
     struct bough_ladder l = {.cap = BOUGH_SEC(600),
@@ -79,8 +79,8 @@ static void ends_late(void *unused)
         pause();
 }
 
-/* Fixed: a dump that began late, or had little time, was cut off, or empty: it waited for stacks until the process was
- * killed. */
+/* Fixed bug: a dump that began late, or had little time, was truncated or empty, because it waited for stacks until the
+ * process was killed. */
 TEST_LIMIT(a_dump_that_begins_late_is_complete, 60)
 {
     NEED_HOOKS();

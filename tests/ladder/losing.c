@@ -43,7 +43,7 @@ TEST(a_lost_child_is_reported_by_outcome_post_and_branch)
         int result = 0;
         CHECK_EQ(destroyed, 1);
         CHECK_EQ(bough_post_status(post), BOUGH_POST_LOST);
-        CHECK_ERR(bough_join(child), ECANCELED); /* a sibling's failure, as any */
+        CHECK_ERR(bough_join(child), ECANCELED); /* the loss interrupts the body as any failure does */
         CHECK_EQ(bough_outcome(child, &result), BOUGH_LOST);
         CHECK_EQ(result, EOWNERDEAD);
         CHECK_ERR(bough_mutex_trylock(&mutex), EOWNERDEAD);
@@ -249,7 +249,7 @@ TEST(interrupt_and_fork_work_while_a_thread_is_frozen)
     struct subject s = {0};
     freezes_one(&s);
     BOUGH_BRANCH(b, .timeout = (int64_t)(BOUGH_MS(50) * t_scale())) {
-        CHECK(bough_add(b, sleeps, bough_arg(NULL)) || errno == ECANCELED); /* the time may be over already */
+        CHECK(bough_add(b, sleeps, bough_arg(NULL)) || errno == ECANCELED); /* the branch's time may be over already */
     }
     CHECK_EQ(bough_last()->result, ETIMEDOUT);
     CHECK_EQ(setgid(getgid()), 0); /* libc makes each thread do it */

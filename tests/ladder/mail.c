@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Files that other processes can open: the arena, which they can read, and the mailbox, which they can write to.
- * Whatever they write, this process loses no descriptor, no memory and no control. Fixed bugs: a process with the
+ * Nothing that they write makes this process lose a descriptor, memory or control. Fixed bugs: a process with the
  * mapping could write pointers, and choose the descriptor that this process closed; a process that truncated the file
  * ended this process by SIGBUS. */
 #include <bough.h>
@@ -113,7 +113,7 @@ static void map_box(void)
     close(fd);
 }
 
-/* As the command does. */
+/* Rings the mailbox, as the command does. */
 static void ring(void)
 {
     bo_add_seq(&box->requests, 1);
@@ -133,7 +133,7 @@ static void deliver(struct bo_request *l, const struct bo_request *what)
     bo_store_seq(&l->state, BO_REQUEST_SENT);
 }
 
-/* A branch, so that the ticker runs. */
+/* The test opens a branch, so that the ticker runs. */
 TEST(a_descriptor_is_closed_only_if_it_belongs_to_a_dump)
 {
     map_box();
@@ -143,11 +143,11 @@ TEST(a_descriptor_is_closed_only_if_it_belongs_to_a_dump)
         const struct bo_request ask = {.kind = BO_ASK_DUMP};
         l->kind = BO_ASK_DUMP;
         l->fd = mine;
-        bo_store_seq(&l->state, BO_REQUEST_ANSWERED); /* it was not answered */
+        bo_store_seq(&l->state, BO_REQUEST_ANSWERED); /* although it was not answered */
         deliver(probe, &ask);
         CHECK(answers(probe));
         bo_store_seq(&l->state, BO_REQUEST_FREE);
-        CHECK(bo_load_seq(&probe->work) > 0); /* which the command waits for */
+        CHECK(bo_load_seq(&probe->work) > 0); /* the command waits for this count */
         int dump = probe->fd;
         CHECK(fcntl(dump, F_GETFD) >= 0);
         probe->fd = mine;
@@ -219,7 +219,7 @@ TEST(a_request_climbs_to_its_ceiling_and_a_later_one_raises_it)
         struct bough_progress raised = asked(handle, 0);
         CHECK(raised.cap >= before + BOUGH_SEC(1000));
         struct bo_request ask = {.kind = BO_ASK_INTERRUPT, .target = handle, .ceiling = 1};
-        deliver(&box->request[0], &ask); /* lowers nothing */
+        deliver(&box->request[0], &ask); /* does not lower the ceiling */
         CHECK(answers(&box->request[0]));
         post = (bough_post){.record = box->request[0].post, .serial = box->request[0].serial};
         CHECK_EQ(bough_post_progress(post, &raised), 0);
@@ -270,7 +270,7 @@ static void settle(void)
         deliver(&box->request[i], &nonsense);
     for (int i = 0; i < BO_REQUESTS; i++)
         while (!answers(&box->request[i]) && box->request[i].error != EINVAL)
-            deliver(&box->request[i], &nonsense); /* the answer belonged to the previous request */
+            deliver(&box->request[i], &nonsense); /* the answer in the slot belonged to the previous request */
     for (int i = 0; i < BO_REQUESTS; i++)
         bo_store_seq(&box->request[i].state, BO_REQUEST_FREE);
     ring();

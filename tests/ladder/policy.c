@@ -140,7 +140,7 @@ TEST_LIMIT(no_step_goes_back_or_too_far_or_too_late, 60)
 
 static const struct bo_means standard = {.time = {0, 5 * UNIT, UNIT, 5 * UNIT, 2 * UNIT, 8 * UNIT, 2 * UNIT}};
 
-/* When each rung begins if no thread heeds the interrupt; 0: never. */
+/* The time at which each rung begins if the interrupt is ignored; 0: never. */
 static void climb_by_time(const struct bo_means *m, uint8_t ceiling, int64_t begins[BOUGH_RUNGS])
 {
     struct bo_standing s = bo_policy_open(0, ceiling, CAP, m);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A terminal in raw mode, without echo, is restored by each end of the ladder: rungs 4, 5 and 6. Checked from the
+/* Each end of the ladder, rungs 4, 5 and 6, restores a terminal in raw mode without echo. The test checks that from the
  * terminal's other side. */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -35,7 +35,7 @@ static bool is_cooked(int fd)
     return both;
 }
 
-/* Also in the background. */
+/* Works in the background as well. */
 static void make_raw(int fd)
 {
     struct termios t;
@@ -51,7 +51,7 @@ static void make_raw(int fd)
 
 static int terminal;
 
-/* In a new session, whose terminal this is. */
+/* Makes a new session, with this terminal. */
 static void sit_down(const struct stage *s)
 {
     setsid();
@@ -113,7 +113,7 @@ static void runs_out(void *argument)
         t_until(!is_cooked(terminal));
         bough_post_event(b, &(struct bough_event){.kind = BOUGH_OPERATOR, .reason = "enough"});
     }
-    CHECK(is_cooked(terminal)); /* the process lives on: the thread's closer has restored the terminal */
+    CHECK(is_cooked(terminal)); /* the thread's closer has restored the terminal, and the process continues */
     _exit(7);
 }
 
@@ -175,7 +175,7 @@ TEST_LIMIT(restoring_the_terminal_in_the_background_stops_no_process, 60)
 
 /* ---- another terminal, or none ----------------------------------------------------------------------------------- */
 
-/* The descriptor's number belongs to another terminal by now, which is left alone. */
+/* The descriptor's number belongs to another terminal by now, which is not changed. */
 TEST(another_terminal_of_the_same_number_is_left_alone)
 {
     struct stage kept = {0}, other = {0};

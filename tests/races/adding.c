@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 4 with injected delays: a child that is being added while its branch is posted to. */
+/* Rule 4 with injected delays: a child is being added while its branch is posted to. */
 #include "hooks.h"
 
 static bough_branch *branch;
@@ -23,7 +23,7 @@ static void post_here(void)
         CHECK_EQ(bough_interrupt(branch, "in the middle of an add"), 0);
 }
 
-/* Posted between the adder's first and second check for a mark: nothing is started. */
+/* The post comes between the adder's first and second check for a mark, so that nothing is started. */
 TEST(a_post_after_the_child_was_published_keeps_it_from_starting)
 {
     NEED_HOOKS();
@@ -75,7 +75,7 @@ TEST(a_child_that_was_started_while_a_record_is_written_is_reached)
     close(fds[1]);
 }
 
-/* A grandchild, added to a branch that the poster does not name. */
+/* Adds a grandchild, in a branch that the poster does not name. */
 static int adds_in_a_branch_of_its_own(void *unused)
 {
     size_t started = 0;

@@ -37,7 +37,7 @@ TEST(a_post_reaches_a_thread_that_is_adopting_itself)
     CHECK_EQ(at_check, -1);
 }
 
-/* Both have published a slot: the slot that the poster made is given up. */
+/* Both threads have published a slot: the poster gives its slot up. */
 static struct t_thread target;
 static struct t_gate made_known;
 static bough_thread *made;

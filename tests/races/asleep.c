@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that waits for another inside the library sleeps: if it yielded in a loop, with a real-time priority, it
- * would keep the other thread from the processor on which both run (rules 2 and 6). */
+/* A thread that waits inside the library for another thread sleeps (rules 2 and 6). If it yielded in a loop instead, at
+ * a real-time priority, it would keep the other thread off the processor on which both run. */
 #include <poll.h>
 #include <stdlib.h>
 #include "base/futex.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules 9 and 12: a wake that turns out to have no effect (its record was cleared meanwhile, or a cleanup region is
  * protected from it) interrupts no call, and hides no EINTR from a program that has a handler. The test sends such
- * wakes itself, because they are rare otherwise. */
+ * wakes itself, because they are otherwise rare. */
 #include <poll.h>
 #include <semaphore.h>
 #include <time.h>
@@ -34,7 +34,7 @@ static long by_poll(struct caller *c)
     return bough_poll(&p, 1, 600000);
 }
 
-/* On a busy machine the wakes may take longer than the sleep: it has to last its full time. */
+/* Sleeps for its full time, even if the wakes take longer than the sleep on a busy machine. */
 static long by_nanosleep(struct caller *c)
 {
     enum { HALF = 500000000, TOO_EARLY = -2 };
@@ -63,7 +63,7 @@ static void make_call(struct caller *c)
     __atomic_store_n(&c->over, 1, __ATOMIC_RELEASE);
 }
 
-/* The thread stays until the test releases it: a sleep may be over before the test looks at it. */
+/* The thread stays until the test releases it, because a sleep may be over before the test examines the thread. */
 static void stay(struct caller *c)
 {
     t_gate_wait(&c->leave);

@@ -6,8 +6,8 @@
 
 static struct t_gate there;
 
-/* main computes at its exit, before it waits: it is named last nevertheless, although its slot is the first. The second
- * event, which makes the incident climb, comes only then. */
+/* main computes at its exit, before it waits. The report names it last nevertheless, although its slot is the first.
+ * The second event, which makes the incident climb, comes while main computes. */
 static _Atomic int is_reported;
 
 static void report_place(const struct bough_transition *t, void *unused)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 22 with an injected delay: the grace period of foreign code ends at the moment in which its thread decides to
- * wait for that. */
+/* Rule 22 with an injected delay: the grace period of foreign code ends while its thread decides to wait for that
+ * end. */
 #include <bough.h>
 #include <poll.h>
 #include "hooks.h"

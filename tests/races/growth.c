@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The work for many threads, counted: links that walks from inner to outer branches follow, and slots of threads that
+/* Counts the work for many threads: links that walks from inner to outer branches follow, and slots of threads that
  * are examined. Fixed bugs: a post to the root of a chain, and the walks of all threads below it, were quadratic in its
  * length; each incident examined all slots. */
 #include "hooks.h"
@@ -26,7 +26,7 @@ static void count_slot(void)
         bo_add_relaxed(&slots, 1);
 }
 
-/* Once, before the ticker runs. */
+/* Called once, before the ticker runs. */
 static void set_hooks(void)
 {
     bo_hook_link_followed = count_link;
@@ -73,7 +73,7 @@ static void check_chain(size_t count)
     uint64_t to_post = links;
     CHECK(slots <= count + 8);
     count_from_here();
-    /* 4099 is prime: visits all of them, in no particular order */
+    /* 4099 is prime, so the loop visits all in a mixed order */
     for (size_t i = 0, at = 0; i < count; i++, at = (at + 4099) % count) {
         CHECK(is_due(c.thread[at]));
         CHECK_EQ(seen_by(c.thread[at]), bo_record_of(&c.thread[0]->t, BOUGH_STOP));
@@ -161,7 +161,7 @@ TEST(a_post_to_an_empty_branch_is_found_by_a_thread_that_is_added_to_it_later)
 
 enum { INCIDENTS = 1500 };
 
-/* Each thread is at the root; with `branches` each has a branch open with a child in it. */
+/* The threads are at the root. With `branches` each has a branch open with a child in it. */
 static struct bo_thread *of[INCIDENTS], *child[INCIDENTS];
 static struct bo_branch *branch[INCIDENTS];
 

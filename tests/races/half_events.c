@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 48: an event of which a half is written is not in the recording, although older events were in its place. A thread
- * that is slow to record when a recording ends and the next one begins does no harm to the next one. */
+/* Rule 48: a half-written event is not in the recording, although older events were in its place. A thread that is slow
+ * to record an event does no harm to the next recording. */
 #include "hooks.h"
 #include <bough.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static char file[64];
 static unsigned written, looks;
 static bool was_lost;
 
-/* A text that shows whether it is complete: a number, up to nine times. The lengths follow no period. */
+/* A text that shows whether it is complete: a number, up to nine times. The lengths do not repeat periodically. */
 static void encode(char *text, size_t size, unsigned x)
 {
     size_t used = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 13: the program uses the wake signal, too, and installed its handler first. */
+/* Rule 13: the program uses the wake signal as well, and has installed its handler first. */
 #include <signal.h>
 #include "hooks.h"
 

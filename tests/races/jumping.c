@@ -9,7 +9,7 @@
 
 static sigjmp_buf out;
 static int fds[2];
-static uint32_t jump_at; /* which pass of the hook */
+static uint32_t jump_at; /* the pass of the hook at which the jump happens */
 
 static void jump(int signo)
 {
@@ -24,7 +24,7 @@ static void jump_here(void)
 
 /* The thread's state is as after a call that has ended: bough's calls fail each time, calls of foreign code once in a
  * grace period. */
-static void takes_part_as_before(void)
+static void calls_fail_as_before(void)
 {
     CHECK_EQ(bough_foreign(), 1);
     CHECK_EQ(bough_interrupt(bough_self(), "test"), 0);
@@ -62,7 +62,7 @@ static void jump_out_at(void (*volatile *hook)(void), uint32_t pass)
         CHECK_ERR(bough_check(), ECANCELED);
         CHECK_ERR(bough_usleep(1000), ECANCELED);
         CHECK_EQ(bough_clear(NULL), 1);
-        takes_part_as_before();
+        calls_fail_as_before();
     }
     close(fds[0]);
     close(fds[1]);

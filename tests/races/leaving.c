@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules 37 and 38: the incident that reaches rung 5 first makes the exit, even if another incident reaches it before the
- * exit has begun. One that is handled before that makes none. One thread exits: either main or the library's. */
+ * exit has begun. An incident that is handled before that makes no exit. One thread exits: main or the library's. */
 #include <bough.h>
 #include <signal.h>
 #include "ladder/exit.h"
@@ -49,7 +49,7 @@ static uint32_t exits_posted(void)
     return bo_record_serial(bo_load_seq(&bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)->state));
 }
 
-/* Fixed bug: all threads were interrupted for the exit that was then called off. */
+/* Fixed bug: all threads were interrupted for an exit that was then cancelled. */
 TEST(an_incident_handled_before_its_exit_begins_interrupts_no_thread)
 {
     const struct bough_event event = {.kind = BOUGH_OPERATOR, .reason = "test"};
@@ -79,7 +79,7 @@ static int is_deaf(void *unused)
     return 0;
 }
 
-/* main waits no longer now, and would be first. */
+/* Gives main time: it no longer waits now, and could exit first. */
 static void give_main_time(void)
 {
     usleep(500000);
@@ -98,7 +98,8 @@ static void main_exits_at_the_same_time(void *unused)
     }
 }
 
-/* The library's thread claims the exit before main stops waiting: else main would exit as well, with another status. */
+/* The library's thread claims the exit before main stops waiting, because main would otherwise exit with another
+ * status. */
 TEST(main_that_waits_for_threads_does_not_exit_beside_the_ladder)
 {
     NEED_HOOKS();

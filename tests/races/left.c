@@ -89,7 +89,8 @@ TEST(a_call_left_by_a_jump_is_detected_by_the_next_call)
     close(t.pipe[1]);
 }
 
-/* The wake comes while the handler runs, and is blocked in its frame. A jump that restores no mask loses that frame. */
+/* The wake comes while the handler runs, and is blocked in its frame. A jump that restores no mask discards that
+ * frame. */
 static void jump_out_interrupted(int signo)
 {
     (void)signo;
@@ -97,7 +98,7 @@ static void jump_out_interrupted(int signo)
         return;
     may_jump = 0;
     CHECK_EQ(bough_interrupt(bough_self(), "in the handler"), 0);
-    CHECK_EQ(blocks(SIGURG), !T_FALLBACK); /* the fallback repeats it instead */
+    CHECK_EQ(blocks(SIGURG), !T_FALLBACK); /* the fallback repeats the wake instead */
     siglongjmp(out, 1);
 }
 
@@ -138,8 +139,8 @@ TEST(a_jump_that_restores_no_mask_leaves_the_wake_signal_unblocked)
 static _Atomic int over_it, posted;
 static int blocked_there;
 
-/* Its frame has room for a handler's, and does not overwrite it: what the handler has left lies above the stack pointer, as
- * if the handler still ran. */
+/* Its frame has room for a handler's frame, and does not overwrite it: the old frame of the handler is above the stack
+ * pointer, as if the handler still ran. */
 __attribute__((noinline)) static void run_over_the_old_frame(void)
 {
     char hole[32 * 1024];
@@ -166,8 +167,8 @@ static void *jumper_over_an_old_frame(void *argument)
     return NULL;
 }
 
-/* A wake that comes then counts as one that has interrupted a handler: it is blocked, in code that is no handler. The next call
- * takes it back, and loses nothing. */
+/* A wake that comes then is treated as if it had interrupted a handler: the signal is blocked, in code that is no
+ * handler. The next call unblocks the signal, and no wake is lost. */
 TEST(an_old_frame_that_looks_like_a_running_handler_loses_no_wake)
 {
     struct t_gate in_call = {0};
@@ -194,8 +195,8 @@ TEST(an_old_frame_that_looks_like_a_running_handler_loses_no_wake)
 
 /* ---- a thread that ends inside its call ---------------------------------------------------------------------------- */
 
-/* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes in
- * between. */
+/* pthread_exit() in a handler, and an asynchronous cancellation, end the thread inside its call. A post comes during
+ * that end. */
 static struct t_gate cleaning, cleaned;
 
 static void clean(void *unused)

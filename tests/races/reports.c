@@ -15,7 +15,7 @@ static _Atomic(bough_thread *) leaver_is, other_is;
 static _Atomic int leaves, others_leave, other_count;
 static int channel[2];
 
-/* Without an interruption point. */
+/* Waits without an interruption point. */
 static void *leaves_late(void *unused)
 {
     bough_thread *self = bough_adopt("leaver");
@@ -67,11 +67,11 @@ static void others_end(void)
         t_join(&others[i]);
 }
 
-/* The ticker has finished what it was at, and what it has reported is here. */
+/* Lets the ticker continue, and returns when it has finished its work, and its reports have arrived. */
 static void ticker_goes_on(void)
 {
     t_gate_open(&hook_go);
-    BOUGH_BRANCH(b, .timeout = BOUGH_MS(20)) /* which the ticker ends */
+    BOUGH_BRANCH(b, .timeout = BOUGH_MS(20)) /* the ticker ends the branch */
         while (bough_check() == 0)
             sched_yield();
     bo_ladder_drain(BO_FOREVER);
@@ -94,7 +94,7 @@ static void *asks(void *post)
     return NULL;
 }
 
-/* Fixed bug: it named the slot's next user, and broke off after "is". */
+/* Fixed bug: the report named the slot's next user, and ended after the word "is". */
 TEST(a_thread_that_ends_while_the_holders_are_described_is_left_out)
 {
     struct t_thread stayer, asker;
@@ -215,7 +215,7 @@ TEST(a_dump_leaves_out_a_thread_that_ends_meanwhile)
     int file = memfd_create("dump", MFD_CLOEXEC);
     CHECK(file >= 0);
     start_leaver(leaves_late);
-    CHECK_EQ(slot_of(leaver_is), 1); /* so it is the first in the dump */
+    CHECK_EQ(slot_of(leaver_is), 1); /* so that the leaver is the first in the dump */
     bo_hook_thread_shown = stop_here;
     t_spawn(&dumper, dumps, &file);
     t_gate_wait(&hook_reached);

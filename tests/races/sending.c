@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 1, 5, 6 and 13: which post sends a wake, whose signal it is, and what happens if it can't be sent. Hooks
- * separate two steps where needed. */
+/* Rules 1, 5, 6 and 13: the post that sends a wake, the code that a signal belongs to, and a signal that can't be sent.
+ * Hooks separate two steps where needed. */
 #define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -13,7 +13,7 @@
 #include "state/arena.h"
 #include "hooks.h"
 
-/* ---- whose signal it is ------------------------------------------------------------------------------------------ */
+/* ---- bough's signal or other code's ------------------------------------------------------------------------------ */
 
 /* Without bough, a SIGURG that the program does not handle would not end a plain poll(); with bough, bough's handler
  * runs. */
@@ -62,7 +62,7 @@ static void count_one(int signo)
 TEST(the_ticker_does_not_take_a_signal_that_is_pending_for_the_process)
 {
     bough_self();
-    CHECK_EQ(bough_usleep(1), 0); /* the ticker runs */
+    CHECK_EQ(bough_usleep(1), 0); /* starts the ticker */
     catch_signal(SIGURG, count_one, SA_RESTART, 0);
     for (int i = 0; i < 20; i++) {
         sigset_t all, before, waiting;
@@ -70,7 +70,7 @@ TEST(the_ticker_does_not_take_a_signal_that_is_pending_for_the_process)
         pthread_sigmask(SIG_BLOCK, &all, &before);
         kill(getpid(), SIGURG);
         struct timespec moment = {0, 2000000};
-        nanosleep(&moment, NULL); /* time for the ticker to take it */
+        nanosleep(&moment, NULL); /* time for the ticker to take the signal, if it could */
         sigpending(&waiting);
         CHECK_EQ(sigismember(&waiting, SIGURG), 1);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -154,7 +154,7 @@ static void *post_slowly(void *argument)
 }
 
 /* Fixed bug: a flood of foreign signals delayed a wake for seconds. The handler checks the word, not the sender of the
- * signal: any signal of this number ends a call that is due. The ladder's times are long, so nothing makes the ticker
+ * signal: any signal of this number ends a call that is due. The ladder's times are long, so the ticker does not
  * check and send meanwhile. */
 TEST(a_foreign_signal_ends_a_call_that_is_due)
 {
@@ -185,7 +185,7 @@ static void stop_each(void)
     t_gate_wait(&hook_go);
 }
 
-/* Clears the record of each post, so that the next poster becomes a sender, too. */
+/* Clears the record of each post, so that the next poster becomes a sender as well. */
 static void clear_it(int signo)
 {
     int saved = errno;
@@ -234,8 +234,8 @@ TEST(more_senders_than_can_be_counted_wait_for_their_turn)
 
 /* ---- posts that change a record ---------------------------------------------------------------------------------- */
 
-/* A record for a thread alone becomes one for its whole subtree: a thread that has another record pending is woken,
- * too. */
+/* A record for a thread alone becomes one for its whole subtree. A thread that has another record pending is woken as
+ * well. */
 struct family {
     struct t_gate child_known, in_cleanup, in_call;
     bough_thread *owner, *child;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 2, 5 and 6: no post is overlooked by a thread that recomputes its word or adopts itself. Hooks separate two
- * steps where needed. */
+/* Rules 2, 5 and 6: a thread that recomputes its word or adopts itself overlooks no post. Hooks separate two steps
+ * where needed. */
 #include <signal.h>
 #include "state/arena.h"
 #include "hooks.h"

@@ -12,7 +12,7 @@
 #include "state/reach.h"
 #include "thread/retire.h"
 
-/* A child that is added to `b` and is never started; at the root if `b` is NULL. */
+/* Makes a child in `b`, or at the root if `b` is NULL, that is never started. */
 static inline struct bo_thread *sim_thread(struct bo_branch *b)
 {
     struct bo_thread *t = bo_thread_new();
@@ -58,8 +58,8 @@ static inline bough_target sim_target(const struct bo_thread *t)
     return (bough_target)(uintptr_t)bo_thread_handle(t);
 }
 
-/* Thread 0 is at the root and has a branch open, in which thread 1 is a child, and so on; the last thread has no
- * branch. */
+/* A chain: thread 0 is at the root and has a branch open, in which thread 1 is a child, and so on. The last thread has
+ * no branch. */
 struct sim_chain {
     size_t count;
     struct bo_thread **thread;

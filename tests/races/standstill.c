@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 33: which times the ticker takes for a stop of the process. To the ticker a sleep in a hook is such a stop: it gets
- * no processor meanwhile. */
+/* Rule 33: the times that the ticker counts as a stop of the process. A sleep in a hook is such a stop for the ticker,
+ * because it gets no processor meanwhile. */
 #include "hooks.h"
 #include <time.h>
 #include "base/clock.h"
@@ -14,8 +14,8 @@ static int64_t behind(void)
 
 /* ---- the ticker's work ------------------------------------------------------------------------------------------- */
 
-/* Fixed bug: when the ticker worked for more than a second on thousands of incidents, that was taken for a stop of the
- * process, and all deadlines moved. */
+/* Fixed bug: when the ticker worked for more than a second on thousands of incidents, it counted that as a stop of the
+ * process, and moved all deadlines. */
 enum { WORK_MS = 1300 };
 static _Atomic uint32_t looks;
 static struct t_gate worked;

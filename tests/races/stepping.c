@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules 5 and 13: a signal handler makes a call while the thread is blocked in an outer call. A wake arrives at one
  * machine instruction of the nested call, and another handler leaves the nested call by a jump at the next instruction.
- * The outer call is interrupted nevertheless, and not only when the ticker finds it late. */
+ * The outer call is interrupted nevertheless, and before the ticker finds it late. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
@@ -31,7 +31,7 @@ static void install(int signo, void (*handler)(int), int flags, const int also[2
 
 /* ---- the outer call ---------------------------------------------------------------------------------------------- */
 
-/* Returns how many times the ticker has found the thread's call late. */
+/* Returns the number of times that the ticker has found the thread's call late. */
 static void *reads(void *argument)
 {
     struct target *t = argument;
@@ -68,7 +68,7 @@ static long wake_and_jump(bool on_top)
     return t.result;
 }
 
-/* A thread that waits for a processor is late as well: it is enough if one attempt is in time. */
+/* One attempt in time is enough, because a thread that waits for a processor is late as well. */
 static bool is_in_time(bool on_top)
 {
     for (int i = 0; i < TRIES; i++)
@@ -146,7 +146,7 @@ static void step(int signo, siginfo_t *info, void *context)
     }
 }
 
-/* With hooks the outer call is made in C, and this shows that the thread has reached it. */
+/* With hooks the outer call is made in C, and this function notices that the thread has reached it. */
 static void set_at_hook(bool is)
 {
 #if BO_HOOKS
@@ -155,7 +155,7 @@ static void set_at_hook(bool is)
     (void)is;
 }
 
-/* Steps through the windows only: the code between them would take thousands of steps. */
+/* Steps only through the windows, because the code between them would take thousands of steps. */
 static void call_on_top(int signo)
 {
     char byte;

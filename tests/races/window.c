@@ -135,8 +135,8 @@ TEST(a_thread_waits_for_a_wake_that_is_under_way)
     end(&c, 1, 0);
 }
 
-/* As above, but the ticker has found that wake unanswered and has sent it, too: the thread continues only after both
- * have arrived. */
+/* As above, but the ticker has found that wake unanswered, and has also sent it. The thread continues only after both
+ * signals have arrived. */
 static void *caller_sleeps(void *argument)
 {
     struct caller *c = argument;
@@ -168,8 +168,8 @@ TEST(a_thread_waits_for_a_wake_that_the_ticker_has_sent_before_its_poster)
     end(&c, -1, ECANCELED);
 }
 
-/* A handler runs between a call's end and the check for a wake, and its own call takes that wake. The wake has to be
- * left to the interrupted code, where the signal is blocked meanwhile, and unblocked again afterwards. */
+/* A handler runs between a call's end and the check for a wake, and the handler's call takes that wake. It has to leave
+ * the wake to the interrupted code, in which the signal is blocked meanwhile, and unblocked afterwards. */
 static void call_on_top(int signo)
 {
     int saved = errno;
