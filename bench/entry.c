@@ -84,7 +84,7 @@ static void call_plain(int fd)
         bench_barrier();
 }
 
-/* The barrier keeps the compiler from a tail call, which has no return of its own. */
+/* The barrier keeps the compiler from making a tail call, which has no return. */
 static __attribute__((noinline)) void call_deeper(int fd)
 {
     call_bare(fd);

@@ -74,7 +74,7 @@ void report_table(const struct facts *facts, FILE *out)
     table_free(&table);
     fprintf(
         out,
-        "\nratio: bough's time over theirs (ns added: less theirs), the median over all rounds of batches that ran\n"
+        "\nratio: bough's time over the other's (ns added: minus it), the median over all rounds of batches that ran\n"
         "side by side; and the quartiles. In brackets: the stretch. ~: too close to the target to decide. Lines\n"
         "without a target are for information. Memory is resident memory and page tables, without kernel stacks.\n"
         "Growth: the power of the number of threads by which the time grows, from the smallest to the largest.\n");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""headers.py INCLUDE BUILD CC...: each public header compiles alone, and the block forms in each other without shadowing
-anything: in each version of C and C++ that is supported, by gcc and clang, whatever POSIX the program asks for."""
+"""headers.py INCLUDE BUILD CC...: each public header compiles alone, and the block forms in each other without
+shadowing anything: in each version of C and C++ that is supported, by gcc and clang, for each version of POSIX that
+a program may request."""
 import os
 import shutil
 import subprocess

@@ -39,8 +39,8 @@ WAYS = ("interrupt", "child", "raise_exc")
 TIMES = tuple(SCALE * seconds for seconds in (1, 4, 16))  # for a call that ends only after a given time
 
 
-class Ours(BaseException):
-    """Posted by raise_exc(). Not an Exception, because logging reports an Exception and continues."""
+class Posted(BaseException):
+    """The exception for raise_exc(). Not an Exception, because logging reports an Exception and continues."""
 
 
 class Call:
@@ -221,7 +221,7 @@ class Worker:
         """Interrupts the thread. Returns a function that recognises the interrupt's exception."""
         self.posts += 1
         if self.way == "raise_exc":
-            exc = Ours("posted")
+            exc = Posted("posted")
             self.target.raise_exc(exc)
             return lambda error: error is exc
         self.target.interrupt("enough")

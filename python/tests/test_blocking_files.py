@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Blocking calls on descriptors and files, below Python's own streams."""
+"""Blocking calls on descriptors and files, without Python's streams."""
 import fcntl
 import io
 import os

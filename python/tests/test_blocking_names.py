@@ -13,7 +13,7 @@ cases = blocking.Cases(__name__)
 
 def setUpModule():
     if not namespaces.is_root() or not namespaces.enter():
-        raise unittest.SkipTest("a network of the test's own needs root")
+        raise unittest.SkipTest("a separate network needs root")
 
 
 def looking(call, function):

@@ -34,7 +34,7 @@ class WithArguments(Exception):
 
 class NotToBeDerivedFrom(Exception):
     def __init_subclass__(cls, **kwargs):
-        raise TypeError("no subclass, please")
+        raise TypeError("this class allows no subclasses")
 
 
 class WithoutState(BaseException):

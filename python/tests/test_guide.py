@@ -24,7 +24,7 @@ stays = ("anon_inode:*event*",)
 guide = load()
 SCALE = float(os.environ.get("T_SCALE", 1))
 HOUR = 3600
-OURS = os.getpid()  # in commands that other runs on this machine may execute, too
+MARK = os.getpid()  # distinguishes commands from those of other runs on this machine
 
 
 class Client(unittest.TestCase):
@@ -204,7 +204,7 @@ class SSH(Client):
                 allow_agent=False,
                 look_for_keys=False,
             )
-            self.interrupted(lambda: guide.remote(self.client, f"sleep 3601.{OURS}"), lambda: processes(f"3601.{OURS}"))
+            self.interrupted(lambda: guide.remote(self.client, f"sleep 3601.{MARK}"), lambda: processes(f"3601.{MARK}"))
 
     def usable(self):
         self.assertEqual(guide.remote(self.client, "echo hello"), b"hello\r\n")
@@ -212,11 +212,11 @@ class SSH(Client):
 
 class Group(Client):
     def test_group(self):
-        command = ["sh", "-c", f"sleep 3602.{OURS} & sleep 3602.{OURS}; true"]
-        self.interrupted(lambda: guide.run_group(command), lambda: len(processes(f"3602.{OURS}")) == 2)
+        command = ["sh", "-c", f"sleep 3602.{MARK} & sleep 3602.{MARK}; true"]
+        self.interrupted(lambda: guide.run_group(command), lambda: len(processes(f"3602.{MARK}")) == 2)
 
     def usable(self):
-        until(lambda: not processes(f"3602.{OURS}"), "the end of the whole group")
+        until(lambda: not processes(f"3602.{MARK}"), "the end of the whole group")
         self.assertEqual(guide.run_group(["echo", "hello"]), b"hello\n")
 
 

@@ -133,7 +133,7 @@ class Bound(unittest.TestCase):
             held = lock.acquire(False)
             lock.release()
             if result is True and held:
-                lock.release()  # an RLock is acquired once more by its owner
+                lock.release()  # an RLock's owner acquires it again
             return result
 
         def ways(lock):

@@ -278,7 +278,7 @@ class Limits(unittest.TestCase):
         self.assertEqual(self.run_.outcome("test_after_the_other")[0], "passed")
 
     def test_mistakes(self):
-        """each message says what was wrong, and what to do"""
+        """each message names what was wrong, and what to do"""
         for i, (mark, message) in enumerate(MISTAKES.items()):
             with self.subTest(mark):
                 self.assertEqual(self.run_.outcome(f"test_{i}")[0], "error", str(self.run_))

@@ -93,7 +93,7 @@ class Trees(unittest.TestCase):
                 self.assertEqual(re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", str(found)), [])
 
     def test_large(self):
-        """a table has a limited number of rows, and says how many are missing"""
+        """a table has a limited number of rows, and shows how many are missing"""
         lines = ["root", *(f"  thread t{i} ({i}), deferred: running" for i in range(1, 2011))]
         found = bough.Tree(lines)
         html = found._repr_html_()

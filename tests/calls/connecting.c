@@ -46,7 +46,7 @@ static void close_server(struct server *s)
     close(s->first);
 }
 
-/* The socket's own timeout and mode are as they were. */
+/* Checks that the socket's timeout and mode are unchanged. */
 static void check_mode(int fd, int flags)
 {
     struct timeval timeout;

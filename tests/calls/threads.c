@@ -141,7 +141,7 @@ static void make_mutex(struct stage *s)
     CHECK_EQ(pthread_mutex_init(&mutex, &attributes), 0);
 }
 
-/* The mutex is held around each wait, and after it whatever the wait returns; the unlock checks that. */
+/* The mutex is held around each wait, and is held after it in any case, which the unlock checks. */
 static long locked(long result)
 {
     CHECK_EQ(pthread_mutex_unlock(&mutex), 0);

@@ -162,7 +162,7 @@ static void *table_of(int fd, uint64_t at, size_t size)
  * last, which is part of a circle. */
 static void link_all(int fd, const struct bo_header *h, bool in_a_fan)
 {
-    const uint32_t last = BO_BRANCHES - 1, nobody = BO_THREADS;
+    const uint32_t last = BO_BRANCHES - 1, no_thread = BO_THREADS;
     const size_t threads = BO_THREADS * sizeof(struct bo_thread), branches = BO_BRANCHES * sizeof(struct bo_branch);
     struct bo_thread *thread = table_of(fd, h->thread_at & ~4095ull, threads + 4096);
     struct bo_branch *branch = table_of(fd, h->branch_at & ~4095ull, branches + 4096);
@@ -171,7 +171,7 @@ static void link_all(int fd, const struct bo_header *h, bool in_a_fan)
     for (uint32_t i = 2; i <= last; i++) {
         t[i].t.word = b[i].t.word = BO_LIVE;
         t[i].parent = b[i].outer = !in_a_fan ? i - 1 : i < last ? last : last - 1;
-        b[i].owner = nobody;
+        b[i].owner = no_thread;
     }
     munmap(thread, threads + 4096);
     munmap(branch, branches + 4096);

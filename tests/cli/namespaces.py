@@ -249,7 +249,7 @@ def crowd_without_proc():
 
 
 def foes():
-    """a process's ids are the kernel's, whatever name and however many groups it has"""
+    """the ids shown for a process are the kernel's, even if its name is hostile or it has many groups"""
     with Contained("spoof", extra_groups=range(1000, 9000)) as pid:
         if not Path(f"/proc/{pid}/status").read_text().startswith("Name:\t\\nNSpid:"):
             yield Path(f"/proc/{pid}/status").read_text()

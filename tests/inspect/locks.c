@@ -35,13 +35,13 @@ static _Atomic pid_t heap_owner;
 /* A thread that calls malloc() again while it holds the lock would hang in any other malloc(). */
 static void lock_heap(void)
 {
-    pid_t me = t_tid(), nobody = 0;
+    pid_t me = t_tid(), none = 0;
     if (heap_owner == me) {
         entered_again = 1;
         abort();
     }
-    while (!atomic_compare_exchange_weak(&heap_owner, &nobody, me))
-        nobody = 0;
+    while (!atomic_compare_exchange_weak(&heap_owner, &none, me))
+        none = 0;
 }
 
 static void unlock_heap(void)

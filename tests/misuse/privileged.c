@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include "harness.h"
 
-enum { SOMEBODY = 65534, TEXT = 65536 };
+enum { OTHER_USER = 65534, TEXT = 65536 };
 
 static char folder[64], program[128], others[128];
 
@@ -53,20 +53,20 @@ static void tear_down(void)
 static char *const *arguments;
 static char *const *environment;
 
-static void run(void *as_somebody)
+static void run(void *as_other_user)
 {
-    if (as_somebody && (setgid(SOMEBODY) != 0 || setuid(SOMEBODY) != 0))
+    if (as_other_user && (setgid(OTHER_USER) != 0 || setuid(OTHER_USER) != 0))
         _exit(99);
     execve(program, arguments, environment);
     _exit(98);
 }
 
-static int run_as(const char *mode, const char *path, int as_somebody, char *const env[], char *text)
+static int run_as(const char *mode, const char *path, int as_other_user, char *const env[], char *text)
 {
     char *const argv[] = {program, (char *)(uintptr_t)mode, (char *)(uintptr_t)path, NULL};
     arguments = argv;
     environment = env;
-    return t_run_output(run, as_somebody ? text : NULL, text, TEXT);
+    return t_run_output(run, as_other_user ? text : NULL, text, TEXT);
 }
 
 static int listen_at(const char *path)
@@ -79,7 +79,7 @@ static int listen_at(const char *path)
     return fd;
 }
 
-static void ends(int as_somebody, char *text, int *notified, int *core)
+static void ends(int as_other_user, char *text, int *notified, int *core)
 {
     char dump[160], notify[96], words[128], byte[128];
     snprintf(words, sizeof words, "%s/words", folder);
@@ -87,7 +87,7 @@ static void ends(int as_somebody, char *text, int *notified, int *core)
     snprintf(dump, sizeof dump, "BOUGH_DUMP=%s", words);
     char *const env[] = {dump, notify, (char[]){"BOUGH_CORE=1"}, NULL};
     int fd = listen_at(strchr(notify, '=') + 1);
-    int status = run_as("end", NULL, as_somebody, env, text);
+    int status = run_as("end", NULL, as_other_user, env, text);
     *notified = recv(fd, byte, sizeof byte, 0) > 0;
     *core = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
     CHECK(WIFSIGNALED(status));
@@ -136,11 +136,11 @@ TEST(a_set_user_id_program_reads_no_settings_of_the_environment)
     tear_down();
 }
 
-static int words_at(const char *path, int as_somebody)
+static int words_at(const char *path, int as_other_user)
 {
     static char text[TEXT];
     char *const env[] = {NULL};
-    CHECK_EXITED(run_as("words", path, as_somebody, env, text), 0);
+    CHECK_EXITED(run_as("words", path, as_other_user, env, text), 0);
     return atoi(text);
 }
 
@@ -173,7 +173,7 @@ TEST(a_dump_belongs_to_its_owner_and_goes_to_no_file_of_another_user)
     CHECK_EQ(is.st_mode & 07777, 0600);
     CHECK_EQ(chmod(others, 0666), 0);
     CHECK_EQ(words_at(others, 1), EPERM);
-    CHECK_EQ(chown(others, SOMEBODY, SOMEBODY), 0);
+    CHECK_EQ(chown(others, OTHER_USER, OTHER_USER), 0);
     CHECK_EQ(words_at(others, 1), 0);
     CHECK_EQ(words_at(others, 0), EPERM); /* the owner of the file could read root's dump */
     CHECK_EQ(words_at("/dev/null", 1), 0);

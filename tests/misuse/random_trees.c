@@ -135,7 +135,7 @@ static int live(void *value)
         grow(node->above, 0, &chance); /* a sibling */
         return 0;
     case 6:
-        bough_set_name("somebody");
+        bough_set_name("renamed");
         return bough_read(-1, &byte, 1) == 0 ? 0 : errno;
     case 7:
         return wait_at_most(BOUGH_US(draw(&chance, 2000)));

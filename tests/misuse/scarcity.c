@@ -205,7 +205,7 @@ TEST(an_add_without_address_space_fails_cleanly)
 
 /* ---- out of threads ---------------------------------------------------------------------------------------------- */
 
-enum { NOBODY = 61234 };
+enum { OTHER_USER = 61234 };
 
 static void forbid_threads(int forbid)
 {
@@ -218,7 +218,7 @@ static void forbid_threads(int forbid)
 static void become_nobody_without_threads(void)
 {
     if (geteuid() == 0) /* the limit does not apply to root */
-        CHECK_EQ(setuid(NOBODY), 0);
+        CHECK_EQ(setuid(OTHER_USER), 0);
     forbid_threads(1);
 }
 

@@ -6,7 +6,7 @@ static int fail_inside(void *unused)
 {
     (void)unused;
     BOUGH_BRANCH(inner)
-        bough_fail(inner, EIO, "nobody reads this");
+        bough_fail(inner, EIO, "this failure is not read");
     return 0;
 }
 
@@ -30,7 +30,7 @@ TEST(an_unread_failure_of_an_adopted_thread_is_reported)
     t_spawn(&thread, ignore, NULL);
     t_join(&thread);
     CHECK_EQ(reports_count_, 1);
-    CHECK(reported("nobody reads this"));
+    CHECK(reported("this failure is not read"));
     CHECK(reported("bough_last_result()")); /* the report names the function to call */
     t_spawn(&thread, read_it, NULL);
     t_join(&thread);
@@ -51,7 +51,7 @@ TEST(several_unread_failures_are_all_reported)
     listen_to_reports();
     t_spawn(&thread, ignore_two, NULL);
     t_join(&thread);
-    CHECK(reported("nobody reads this"));
+    CHECK(reported("this failure is not read"));
     CHECK(reported("nor this"));
 }
 
@@ -98,7 +98,7 @@ TEST(an_unread_failure_of_main_is_reported_at_exit)
     char text[1024];
     CHECK_EXITED(t_run_output(end_with_it, NULL, text, sizeof text), 0);
     CHECK(strstr(text, "bough: "));
-    CHECK(strstr(text, "nobody reads this"));
+    CHECK(strstr(text, "this failure is not read"));
     CHECK_EXITED(t_run_output(end_without, NULL, text, sizeof text), 0);
     CHECK(!strstr(text, "bough: "));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 11: every cancellation point POSIX requires, each blocking call Linux adds, any other call by number. Names
- * are resolved in tests/calls/others.c, the library's own objects are in tests/sync. */
+ * are resolved in tests/calls/others.c, tests/sync tests the library's objects. */
 #include "harness.h"
 
 #include <bough.h>

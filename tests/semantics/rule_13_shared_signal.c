@@ -57,7 +57,7 @@ TEST(a_handler_that_forwards_the_wake_is_supported)
     CHECK_EQ(bough_interrupt(t.self, "now"), 0);
     target_was_cut(&t);
     CHECK(!reported("blocks signal"));
-    /* If the target does not run for 50 ms, bough reinstalls its own handler before the signal arrives. */
+    /* If the target does not run for 50 ms, bough reinstalls its handler before the signal arrives. */
     t_until(wakes >= 1 || reported("was taken by other code"));
     target_end(&t);
     CHECK_EQ(sigaction(SIGURG, &before_theirs, NULL), 0);

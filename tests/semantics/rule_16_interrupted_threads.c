@@ -152,7 +152,7 @@ TEST(a_plain_thread_meets_the_posted_interrupt_at_its_first_use)
     CHECK_ERR(bough_alive(thread), ESRCH);
 }
 
-TEST(a_plain_thread_has_one_handle_whoever_makes_it_known)
+TEST(a_plain_thread_has_the_same_handle_for_each_thread_that_makes_it_known)
 {
     struct plain p = {0};
     char name[32];

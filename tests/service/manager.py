@@ -48,7 +48,7 @@ class Manager:
 
     def __enter__(self):
         if os.geteuid() != 0:
-            raise checks.Skip("a manager of our own needs root")
+            raise checks.Skip("a separate service manager needs root")
         self.systemd = find_systemd()
         self.folder = tempfile.TemporaryDirectory()
         self.home = self.folder.name
