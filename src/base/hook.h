@@ -26,6 +26,7 @@
     X(settling)        /* a word was loaded, and the records are not read yet */                  \
     X(region_left)     /* a region's level is no longer in force, a wake for it may come */       \
     X(freeze_claimed)  /* a thread is about to stand still, and still runs */                     \
+    X(freeze_asks)     /* a thread has not stood still yet, and is asked to next, or again */     \
     X(freeze_late)     /* a thread has not stood still in time, the request still stands */       \
     X(adopts_itself)   /* a thread found no slot made for it, and publishes one next */           \
     X(stranger_made)   /* another thread's slot is published, the search for its slot is next */  \

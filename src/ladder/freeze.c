@@ -165,9 +165,9 @@ __attribute__((no_sanitize("thread"))) static const char *obstacle(const struct 
     return "it is neither in a bough call nor in a closable region";
 }
 
-static void ask_to_freeze(struct bo_thread *t, uint32_t generation)
+/* `seen`: the state by which the caller has decided to ask. A state that was loaded here could be FROZEN by now. */
+static void ask_to_freeze(struct bo_thread *t, uint32_t generation, uint32_t seen)
 {
-    uint32_t seen = bo_load_seq(&t->freeze.state);
     if (seen == make_freeze(generation, ASKED))
         return;
     bo_store_relaxed(&t->freeze.asked_at, bo_now());
@@ -188,11 +188,13 @@ enum bo_freezing bo_freeze(struct bo_thread *t, uint32_t generation, const char 
     *why = "";
     if (!bo_target_is(&t->t, generation))
         return BO_GONE;
-    if (is(t, generation, FROZEN))
+    uint32_t seen = bo_load_seq(&t->freeze.state);
+    if (seen == make_freeze(generation, FROZEN))
         return BO_FROZEN;
-    if (is(t, generation, STOPPING))
+    if (seen == make_freeze(generation, STOPPING))
         return BO_FREEZE_ASKED;
-    ask_to_freeze(t, generation);
+    BO_HOOK(freeze_asks);
+    ask_to_freeze(t, generation, seen);
     bo_summon(t, generation);
     *why = obstacle(t);
     if (bo_now() - bo_load_relaxed(&t->freeze.asked_at) < BO_FREEZE_PATIENCE)

@@ -400,6 +400,38 @@ TEST(a_thread_that_ends_before_its_request_is_withdrawn_is_gone)
     CHECK_EQ(freeze(ending.self, &why), BO_GONE);
 }
 
+static void *reads_when_released(void *argument)
+{
+    struct subject *s = argument;
+    subject_known(s);
+    t_gate_wait(&s->leave);
+    for (char byte; bough_read(s->pipe[0], &byte, 1) < 0;)
+        s->rounds++;
+    return NULL;
+}
+
+__attribute__((unused)) static void let_it_freeze(void)
+{
+    bo_hook_freeze_asks = NULL;
+    t_gate_open(&ending.leave);
+    t_until(bo_stands_still(slot_of(ending.self)));
+}
+
+/* Fixed race: the repeated request replaced the state of a thread that had frozen since the warden had looked. That
+ * thread counted as running, and used up a processor. */
+TEST(a_thread_that_freezes_while_it_is_asked_again_stays_frozen)
+{
+    const char *why;
+    NEED_HOOKS();
+    subject_start(&ending, reads_when_released);
+    post_stop(ending.self);
+    uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)ending.self);
+    CHECK_EQ(bo_freeze(slot_of(ending.self), generation, &why), BO_FREEZE_ASKED);
+    bo_hook_freeze_asks = let_it_freeze;
+    must_freeze(ending.self);
+    subject_closed(&ending);
+}
+
 /* ---- in the middle of a post ------------------------------------------------------------------------------------- */
 
 struct posting {

@@ -54,6 +54,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_foreign_begins no_hook
 #define bo_hook_foreign_ends no_hook
 #define bo_hook_leave_begins no_hook
+#define bo_hook_freeze_asks no_hook
 #define bo_hook_freeze_late no_hook
 #define bo_hook_call_out no_hook
 #define bo_hook_pace_put_off no_hook
