@@ -116,14 +116,14 @@ PREAMBLE = """\
 /*
  * The list of interruptible calls. Made from src/calls/calls.def by tools/calls.py: change it there.
  *
- * Each has the signature, result and errors of its namesake, and one failure more, ECANCELED (rules 9 to
- * 11). It is reported as the namesake reports errors: -1 with errno; an error number where that is returned
- * (pthread_*, sigwait, clock_nanosleep); and in the few that have room for neither as their comment says.
- * The sentence after "Interrupted:" holds when the call fails with ECANCELED. All are [point]s but close.
+ * Each call has the signature, result and errors of its namesake, and one more failure, ECANCELED (rules 9 to 11). The
+ * call reports it as the namesake reports errors: by -1 with errno; by an error number, if the namesake returns one
+ * (pthread_*, sigwait, clock_nanosleep); the comments of the few other calls describe their results. The sentence after
+ * "Interrupted:" is true when the call fails with ECANCELED. All calls except close are [point]s.
  *
- * They are no cancellation points: pthread_cancel() acts only on those that wait inside libc (sem_wait and the like).
- * The wake signal (SIGURG) is taken out of the masks of ppoll() and the like, and out of the sets of sigwait() and
- * the like: it can't be waited for.
+ * The calls are no cancellation points: pthread_cancel() acts only on those that wait inside libc (sem_wait and the
+ * like). The wake signal (SIGURG) is removed from the masks of ppoll() and the like, and from the sets of sigwait() and
+ * the like: no call can wait for it.
  */
 #ifndef BOUGH_CALLS_H
 #define BOUGH_CALLS_H

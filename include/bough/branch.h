@@ -40,10 +40,10 @@ extern "C" {
 
 /* All fields may be 0. */
 struct bough_branch_options {
-    const char *label BOUGH_ZERO_;    /* the branch's name; by default its variable's */
+    const char *label BOUGH_ZERO_;    /* the branch's name; by default the name of its variable */
     bough_time deadline BOUGH_ZERO_;  /* a point in time; 0: none */
     int64_t timeout BOUGH_ZERO_;      /* ns from now; 0: none. If both are set, the earlier applies */
-    unsigned supervisor BOUGH_ZERO_;  /* 1: a child's failure does not touch the others, nor the result */
+    unsigned supervisor BOUGH_ZERO_;  /* 1: a child's failure affects neither the other children nor the result */
     unsigned collect BOUGH_ZERO_;     /* 1: keep every child's outcome and result, not only the failures */
     const char *variable BOUGH_ZERO_; /* this and the rest are set by the block form */
     const char *file BOUGH_ZERO_;
@@ -198,7 +198,7 @@ struct bough_error {
     int line;
     const char *who;                    /* the thread's name, and its branch's */
     void *const *trace;                 /* return addresses, the innermost first */
-    size_t depth;                       /* how many */
+    size_t depth;                       /* the number of return addresses */
     const bough_error *const *attached; /* the other failures, and those of a nested branch (rule 26) */
     size_t count;
 };
@@ -207,10 +207,10 @@ struct bough_error {
  * Report that the calling child (BOUGH_SELF) or a branch's body has failed: C needs an explicit call for that. The
  * call records message, place and backtrace (rule 30). For a branch the failure takes effect at once: it interrupts
  * the children. For a child it takes effect when the child returns; `code` then replaces the child's result. A second
- * failure of the same target is attached to the first; the first 64 are kept. ECANCELED says "I leave because I was
- * interrupted": it interrupts the children, and is no failure. Returns `code`, so that `return bough_fail(BOUGH_SELF,
- * EIO, "...")` reads well. For code 0, a stale handle or a branch of another thread it returns EINVAL, ESRCH or
- * EPERM, and does nothing. [rules 23, 26, 30]
+ * failure of the same target is attached to the first; the first 64 are kept. ECANCELED means that the caller leaves
+ * because it was interrupted: that interrupts the children, and is no failure. Returns `code`, so that a function can
+ * `return bough_fail(BOUGH_SELF, EIO, "...")`. For code 0, a stale handle or a branch of another thread it returns
+ * EINVAL, ESRCH or EPERM, and does nothing. [rules 23, 26, 30]
  */
 #define bough_fail(target, ...) bough_fail_at_((target), __FILE__, __LINE__, __func__, __VA_ARGS__)
 #define BOUGH_SELF ((bough_target)0)
@@ -225,7 +225,7 @@ struct bough_child_result {
     int result;
 };
 
-/* How the calling thread's last branch ended. Valid until the next branch ends on this thread. */
+/* The ending of the calling thread's last branch. Valid until the next branch ends on this thread. */
 struct bough_ending {
     int result;      /* the result of bough_branch_end() */
     int interrupted; /* 1: an interrupt that was posted to the branch ended it */
@@ -281,7 +281,7 @@ static inline unsigned bough_exceptions_(void)
 #endif
 }
 
-/* Always inline: the options lie in the frame of the function that the block is in, as in C (rule 19). */
+/* Always inlined, so that the options are in the frame of the function that contains the block, as in C (rule 19). */
 static inline __attribute__((always_inline)) struct bough_block_ bough_block_open_(struct bough_branch_options options,
                                                                                    const char *variable,
                                                                                    const char *file, int line,
@@ -315,7 +315,7 @@ static inline struct bough_branch_options bough_deadline_options_(int64_t timeou
     return options;
 }
 
-/* The comma, so that `...` is never absent, which C++ before C++20 does not allow; a list in braces may end with it. */
+/* The comma is there because C++ before C++20 does not allow an absent `...`; a list in braces may end with a comma. */
 #define BOUGH_BRANCH(...) BOUGH_BRANCH_(__VA_ARGS__, )
 #define BOUGH_BRANCH_(name, ...)                                                                        \
     for (struct bough_block_ bough_block_##name __attribute__((cleanup(bough_block_leave_))) =          \

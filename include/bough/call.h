@@ -29,7 +29,7 @@ extern "C" {
     bough_syscall6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 BOUGH_API long bough_syscall6(long number, long a, long b, long c, long d, long e, long f);
 
-/* ---- what people write by hand each time ---------------------------------------------------- */
+/* ---- common combinations of calls ----------------------------------------------------------- */
 
 /*
  * Read `size` bytes, or until end of file. *done (may be NULL) is set to the number of bytes in the buffer, also on

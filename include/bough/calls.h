@@ -2,14 +2,14 @@
 /*
  * The list of interruptible calls. Made from src/calls/calls.def by tools/calls.py: change it there.
  *
- * Each has the signature, result and errors of its namesake, and one failure more, ECANCELED (rules 9 to
- * 11). It is reported as the namesake reports errors: -1 with errno; an error number where that is returned
- * (pthread_*, sigwait, clock_nanosleep); and in the few that have room for neither as their comment says.
- * The sentence after "Interrupted:" holds when the call fails with ECANCELED. All are [point]s but close.
+ * Each call has the signature, result and errors of its namesake, and one more failure, ECANCELED (rules 9 to 11). The
+ * call reports it as the namesake reports errors: by -1 with errno; by an error number, if the namesake returns one
+ * (pthread_*, sigwait, clock_nanosleep); the comments of the few other calls describe their results. The sentence after
+ * "Interrupted:" is true when the call fails with ECANCELED. All calls except close are [point]s.
  *
- * They are no cancellation points: pthread_cancel() acts only on those that wait inside libc (sem_wait and the like).
- * The wake signal (SIGURG) is taken out of the masks of ppoll() and the like, and out of the sets of sigwait() and
- * the like: it can't be waited for.
+ * The calls are no cancellation points: pthread_cancel() acts only on those that wait inside libc (sem_wait and the
+ * like). The wake signal (SIGURG) is removed from the masks of ppoll() and the like, and from the sets of sigwait() and
+ * the like: no call can wait for it.
  */
 #ifndef BOUGH_CALLS_H
 #define BOUGH_CALLS_H
@@ -120,7 +120,7 @@ BOUGH_API int bough_fcntl(int fd, int command, ...);
 BOUGH_API int bough_lockf(int fd, int command, off_t length);
 /* Lock an open file. Interrupted: no lock was taken or changed. */
 BOUGH_API int bough_flock(int fd, int operation);
-/* Control a device. Interrupted: the driver says that it has done nothing. Use it for requests that block. */
+/* Control a device. Interrupted: the driver reports that the request had no effect. Use it for requests that block. */
 BOUGH_API int bough_ioctl(int fd, bough_ioctl_request request, ...);
 /* Wait until a terminal has sent its output. Interrupted: the terminal continues to send the output. */
 BOUGH_API int bough_tcdrain(int fd);
@@ -197,26 +197,26 @@ BOUGH_API int bough_io_uring_enter(unsigned fd, unsigned to_submit, unsigned min
 
 /* ---- time --------------------------------------------------------------------------------------- */
 
-/* Sleep. Interrupted: *left, if given, is what was not slept. */
+/* Sleep. Interrupted: *left, if given, is the remaining time. */
 BOUGH_API int bough_nanosleep(const struct timespec *time, struct timespec *left);
-/* Sleep by a clock. Interrupted: *left, if given and without TIMER_ABSTIME, is what was not slept. */
+/* Sleep by a clock. Interrupted: *left, if given and without TIMER_ABSTIME, is the remaining time. */
 BOUGH_API int bough_clock_nanosleep(clockid_t clock, int flags, const struct timespec *time, struct timespec *left);
-/* Sleep for seconds. Interrupted (errno is ECANCELED): the seconds not slept are returned, a part of one as a whole
- * one; errno distinguishes an interrupt from a signal. */
+/* Sleep for seconds. Interrupted (errno is ECANCELED): the remaining seconds are returned, rounded up; errno
+ * distinguishes an interrupt from a signal. */
 BOUGH_API unsigned bough_sleep(unsigned seconds);
 /* Sleep for microseconds. Interrupted: the sleep ended early. */
 BOUGH_API int bough_usleep(unsigned microseconds);
-/* Sleep. Interrupted (-2, errno is ECANCELED): *left, if given, is what was not slept. */
+/* Sleep. Interrupted (-2, errno is ECANCELED): *left, if given, is the remaining time. */
 BOUGH_API int bough_thrd_sleep(const struct timespec *time, struct timespec *left);
 
 /* ---- signals ------------------------------------------------------------------------------------ */
 
-/* Wait for a signal handler to run. Interrupted: the interrupt ended it. EINTR after a handler of the application is
- * how it succeeds; one that runs in the same moment as the interrupt comes does not show in the result. */
+/* Wait for a signal handler to run. Interrupted: the interrupt ended the wait. EINTR means success: a handler of the
+ * program has run. If a handler runs at the moment of the interrupt, the result is ECANCELED. */
 BOUGH_API int bough_pause(void);
-/* Wait for a signal handler to run, under a signal mask. Interrupted: the interrupt ended it. EINTR after a handler
- * of the application is how it succeeds; one that runs in the same moment as the interrupt comes does not show in
- * the result. */
+/* Wait for a signal handler to run, under a signal mask. Interrupted: the interrupt ended the wait. EINTR means
+ * success: a handler of the program has run. If a handler runs at the moment of the interrupt, the result is
+ * ECANCELED. */
 BOUGH_API int bough_sigsuspend(const sigset_t *mask);
 /* Take a pending signal. Interrupted: no signal was taken. The set is used without the wake signal. */
 BOUGH_API int bough_sigwait(const sigset_t *set, int *signo);
@@ -255,9 +255,9 @@ BOUGH_API int bough_mq_timedsend(mqd_t queue, const char *message, size_t size, 
 BOUGH_API ssize_t bough_msgrcv(int queue, void *message, size_t size, long type, int flags);
 /* Send to a System V message queue. Interrupted: nothing was sent. */
 BOUGH_API int bough_msgsnd(int queue, const void *message, size_t size, int flags);
-/* Change System V semaphores. Interrupted: none of them was changed. */
+/* Change System V semaphores. Interrupted: no semaphore was changed. */
 BOUGH_API int bough_semop(int set, struct sembuf *operations, size_t count);
-/* Change System V semaphores, with a timeout. Interrupted: none of them was changed. */
+/* Change System V semaphores, with a timeout. Interrupted: no semaphore was changed. */
 BOUGH_API int bough_semtimedop(int set, struct sembuf *operations, size_t count, const struct timespec *timeout);
 
 /* ---- threads, conditions, semaphores, asynchronous input and output ----------------------------- */
@@ -284,13 +284,13 @@ BOUGH_API int bough_cnd_wait(cnd_t *cond, mtx_t *mutex);
 /* Wait for a condition, with a deadline. Interrupted (thrd_error, errno is ECANCELED): no wake-up was consumed, and
  * the mutex is held again. */
 BOUGH_API int bough_cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *deadline);
-/* Take from a semaphore. Interrupted: nothing was taken. */
+/* Take from a semaphore. Interrupted: no token was taken. */
 BOUGH_API int bough_sem_wait(sem_t *semaphore);
-/* Take from a semaphore, with a deadline. Interrupted: nothing was taken. */
+/* Take from a semaphore, with a deadline. Interrupted: no token was taken. */
 BOUGH_API int bough_sem_timedwait(sem_t *semaphore, const struct timespec *deadline);
-/* Take from a semaphore, with a deadline by a clock. Interrupted: nothing was taken. */
+/* Take from a semaphore, with a deadline by a clock. Interrupted: no token was taken. */
 BOUGH_API int bough_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);
-/* Wait for asynchronous input or output. Interrupted: none of the operations is complete; they go on. */
+/* Wait for asynchronous input or output. Interrupted: no operation is complete; the operations continue. */
 BOUGH_API int bough_aio_suspend(const struct aiocb *const list[], int count, const struct timespec *timeout);
 
 /* ---- names and random bytes --------------------------------------------------------------------- */

@@ -52,14 +52,14 @@ typedef struct bough_post {
 
 enum bough_post_flags {
     BOUGH_FINAL = 1, /* can't be cleared */
-    BOUGH_ALONE = 2  /* a thread only, without its branches */
+    BOUGH_ALONE = 2  /* the post is for a thread only, without its branches */
 };
 
 /* What to post. Only `kind` is needed; unset fields are 0. */
 struct bough_event {
     enum bough_kind kind;
     unsigned flags;     /* enum bough_post_flags */
-    const char *reason; /* copied, cut at BOUGH_REASON_MAX bytes; may be NULL */
+    const char *reason; /* copied, at most BOUGH_REASON_MAX bytes; may be NULL */
     int signo;          /* for BOUGH_SIGNAL */
     int rung;           /* the first rung of the ladder, no higher than the ceiling; 0 and 1: the flag */
     int64_t value;      /* any value; it is kept in struct bough_record */
@@ -154,9 +154,9 @@ BOUGH_API int bough_reason(struct bough_record *record);
 BOUGH_API int bough_reason_of(const bough_thread *thread, struct bough_record *record);
 
 /*
- * Clear the records of `target`: NULL or bough_self() for the caller's own, a branch's by its owner. Interrupts that
- * were posted to an enclosing branch stay. Returns the number of records that were cleared; -1 with EPERM (not the
- * target, nor the branch's owner), EBUSY (a final record), ESRCH, EINVAL. [rules 2, 7]
+ * Clear the records of `target`: NULL or bough_self() is the caller; a branch's owner may clear those of the branch.
+ * Interrupts that were posted to an enclosing branch stay. Returns the number of records that were cleared; -1 with
+ * EPERM (not the target, nor the branch's owner), EBUSY (a final record), ESRCH, EINVAL. [rules 2, 7]
  */
 BOUGH_API int bough_clear(bough_target target);
 /* Clear the record of one kind only. A language binding clears BOUGH_EXCEPTION in this way when it raises the posted

@@ -7,7 +7,7 @@
  *   2 handler        runs on the target, must return, with a verdict   not back in time          1 s
  *   3 final handler  runs on the target, must not return               it returned, or time      5 s
  *   4 close          the thread is frozen, its environment closed      not safe, or time         2 s
- *   5 exit           all others are interrupted, the process exits     the process is there      8 s
+ *   5 exit           all others are interrupted, the process exits     the process still runs    8 s
  *   6 kill           a dump is written, the process kills itself       -                         2 s
  *                                                                      all of it: the hard cap   28 s
  *
@@ -149,7 +149,7 @@ BOUGH_API int bough_closable_begin(struct bough_region *region, const char *file
 typedef struct bough_closer bough_closer;
 BOUGH_API bough_closer *bough_closer_fn(void (*fn)(void *), void *argument);
 BOUGH_API bough_closer *bough_closer_fd(int fd);                     /* close() */
-BOUGH_API bough_closer *bough_closer_file(FILE *file);               /* fclose(), if nobody holds its lock */
+BOUGH_API bough_closer *bough_closer_file(FILE *file);               /* fclose(), if no thread holds its lock */
 BOUGH_API bough_closer *bough_closer_heap(void *memory);             /* free() */
 BOUGH_API bough_closer *bough_closer_mapping(void *at, size_t size); /* munmap() */
 BOUGH_API bough_closer *bough_closer_shm(const char *name);          /* shm_unlink(); the name is copied */
@@ -190,17 +190,19 @@ BOUGH_API int bough_last_words(const char *path, int fd, unsigned flags);
 /* ---- the service manager ---------------------------------------------------------------------- */
 
 /*
- * Notify the service manager (systemd, or whatever listens at NOTIFY_SOCKET) that the process has started and is ready:
- * READY=1 of sd_notify(3), which units with Type=notify wait for. It does not block, and the library sends it on
- * request only. Returns 1 if it was sent; 0 if no service manager listens; -1 with EINVAL (NOTIFY_SOCKET names no
- * socket), EAGAIN (its queue is full: call again) or an error of socket() or sendto(). [signal] [rule 39]
+ * Notify the service manager (systemd, or another program that listens at NOTIFY_SOCKET) that the process has started
+ * and is ready: READY=1 of sd_notify(3), which units with Type=notify wait for. This does not block, and the library
+ * sends the message only by this call. Returns 1 if it was sent; 0 if no service manager listens; -1 with EINVAL
+ * (NOTIFY_SOCKET names no socket), EAGAIN (its queue is full: call again) or an error of socket() or sendto(). [signal]
+ * [rule 39]
  */
 BOUGH_API int bough_notify_ready(void);
 /*
  * Feed the service manager's watchdog (WATCHDOG=1), which ends a process that does not feed it in time. The library
- * feeds it on request only, because its threads run on when the program hangs: call this function where work is done,
- * at least twice in an interval. Returns 1 if it was sent; 0 if there is no watchdog for this process, or no service
- * manager listens; -1 with EINVAL, EAGAIN or another error as above. [signal] [rule 39]
+ * feeds it only by this call, because the library's threads continue when the program hangs: call this function where
+ * the program does its work, at least twice in an interval. Returns 1 if the message was sent; 0 if there is no
+ * watchdog for this process, or no service manager listens; -1 with EINVAL, EAGAIN or another error as above. [signal]
+ * [rule 39]
  */
 BOUGH_API int bough_watchdog_feed(void);
 /* Get the time within which the watchdog has to be fed, in ns. Returns 0 if there is no watchdog for this process; -1
@@ -216,13 +218,13 @@ struct bough_transition {
     int from, to;           /* rungs; `to` == `from`: overdue at its ceiling. 0: the incident is over */
     bough_target target;    /* the record's target */
     bough_target wider;     /* the branch around the target, which is not affected; NULL at the root */
-    const char *name;       /* the target's */
+    const char *name;       /* the target's name */
     const char *why;        /* "not handled in 5.0 s", "a further event", "it was cleared" */
     const char *place;      /* the threads that have not ended, the likely cause first and where it is stuck; or "" */
     pid_t source;           /* the thread that posted */
     bough_time at, since;   /* now, and when it was posted */
     const char *wider_name; /* of `wider`; "" at the root */
-    const char *reason;     /* the interrupt's; "" if none was given */
+    const char *reason;     /* the interrupt's reason; "" if none was given */
 };
 
 /* Have `fn` called for each transition of any incident, on a thread of the library, one call at a time. NULL ends
@@ -236,17 +238,17 @@ struct bough_posting {
     bough_post post;
     enum bough_post_status status; /* PENDING: it was made; DELIVERED: by a first point; CLEARED, ENDED, LOST */
     struct bough_record record;    /* the interrupt, with its target and reason */
-    const char *name;              /* the target's */
+    const char *name;              /* the target's name */
     bough_target wider;            /* the branch around the target; NULL at the root */
     const char *wider_name;
     bough_time at;
-    unsigned lost; /* how many were left out before this one: the callback was too slow for them */
+    unsigned lost; /* how many postings were dropped before this one, because the callback was too slow */
 };
 
 /* Have `fn` called for each post, including those of the library (a deadline, a failed sibling) and from outside: when
- * it is made (before the target can meet it), when it is delivered, when it is over: in this order. On a thread of the
- * library, one call at a time; nothing waits for it. A repeated post that is only counted makes no call. The calls for
- * earlier posts are waited for, for 5 s at most. NULL ends that. Returns 0. [rule 40] */
+ * it is made (before the target can meet it), when it is delivered, when it is over, in this order. The calls are made
+ * on a thread of the library, one at a time; no thread waits for them. A repeated post that is only counted makes no
+ * call. NULL ends the calls. This function waits for calls for earlier posts, for at most 5 s. Returns 0. [rule 40] */
 typedef void bough_posting_fn(const struct bough_posting *posting, void *argument);
 BOUGH_API int bough_on_posting(bough_posting_fn *fn, void *argument);
 
@@ -277,8 +279,8 @@ enum bough_dump_flags {
 /*
  * Have a signal write a dump to `fd`, on the thread that it reaches, which may be in any code. Calls that the signal
  * interrupts are restarted. A later call for the same signal replaces descriptor and flags. The descriptor is not
- * duplicated: it has to stay open. A child of fork() has the same. Returns 0; -1 with EINVAL (no signal, or one that
- * can't be caught, that the library uses, or that is a fault), EBADF. [rule 41]
+ * duplicated: it has to stay open. The setting also applies in a child of fork(). Returns 0; -1 with EINVAL (no signal,
+ * or one that can't be caught, that the library uses, or that is a fault), EBADF. [rule 41]
  */
 BOUGH_API int bough_dump_on_signal(int signo, int fd, unsigned flags);
 /* Restore the signal's previous action, unless the program has set another one since. Returns 1; 0 if no dump was set

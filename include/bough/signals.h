@@ -27,7 +27,7 @@ extern "C" {
 
 enum bough_signals_flags {
     BOUGH_SIGNALS_TAKE = 1,   /* also if a handler is installed or the signal is ignored */
-    BOUGH_SIGNALS_WAIT = 2,   /* for daemons that block all signals: a thread of bough's sigwaits */
+    BOUGH_SIGNALS_WAIT = 2,   /* for daemons that block all signals: a thread of the library calls sigwait() */
     BOUGH_SIGNALS_STATUS = 4, /* the exit status stays the signal's in other threads' exit() and in quick_exit(), too */
     BOUGH_SIGNALS_QUIET = 8   /* no report of a signal that every thread blocks */
 };
@@ -40,9 +40,9 @@ enum bough_signals_flags {
  * quick_exit() is called, after the handlers of at_quick_exit() that were registered after this call. For _exit() see
  * bough_exit_now(). A signal that every thread blocks reaches no handler, which is reported once, unless
  * BOUGH_SIGNALS_WAIT or BOUGH_SIGNALS_QUIET is given: the latter is for code that calls this function on behalf of a
- * program, which may inherit such a mask and know of it. A child of fork() has the signals' actions from before this
- * call, and may call this function again. Returns how many signals were taken; -1 with EINVAL, EALREADY, EAGAIN,
- * ENOMEM. [rule 32]
+ * program, which may inherit such a mask on purpose. A child of fork() has the signals' actions from before this call,
+ * and may call this function again. Returns how many signals were taken; -1 with EINVAL, EALREADY, EAGAIN, ENOMEM.
+ * [rule 32]
  */
 BOUGH_API int bough_signals(unsigned flags);
 
@@ -51,8 +51,8 @@ BOUGH_API int bough_signals(unsigned flags);
 BOUGH_API int bough_signals_undo(void);
 
 /*
- * Report a signal by hand, with the same effect: for a program that has its own handler or sigwait loop. `signo` is
- * any of the three, or another number, which is kept in the record. Returns the number of the incident's events.
+ * Report a signal by hand, with the same effect: for a program with a handler or a sigwait loop. `signo` is any of the
+ * three, or another number, which is kept in the record. Returns the number of the incident's events.
  * [signal] [rule 32]
  */
 BOUGH_API int bough_signal_event(int signo);

@@ -21,7 +21,7 @@
  * After fork() the child has one thread. That thread still holds its mutexes; objects that another thread held or
  * waited for have to be initialised again, as with pthread's objects.
  *
- * The pthread and C11 objects have drop-ins of their own in <bough/calls.h>.
+ * <bough/calls.h> has drop-ins for the calls on pthread and C11 objects.
  */
 #ifndef BOUGH_SYNC_H
 #define BOUGH_SYNC_H
@@ -40,12 +40,12 @@ extern "C" {
 #define BOUGH_EVENT_INIT      {0}
 /* clang-format on */
 
-/* ---- mutex: not recursive, knows its owner ---------------------------------------------------- */
+/* ---- mutex: not recursive, records its owner -------------------------------------------------- */
 /* One holder at a time. */
 typedef struct bough_mutex {
     uint32_t state;
     uintptr_t owner;
-    struct bough_mutex *next, **link; /* in the list of those its owner holds */
+    struct bough_mutex *next, **link; /* in the list of the mutexes that the owner holds */
 } bough_mutex;
 /* Take the mutex; waits while another thread holds it. Also EDEADLK: the caller holds it. EOWNERDEAD: its holder
  * ended without unlocking it; the caller holds it now and must repair the data that it protects. After it has
@@ -71,8 +71,8 @@ typedef struct bough_cond {
  * Unlocks the mutex and waits for a notification; only a notification makes the call return 0. The mutex is held
  * again whatever the result is, and the wait for it is not interruptible. A notification goes to a waiter that
  * returns 0 for it: if a waiter is interrupted or its deadline passes, the next waiter in line is woken. Also EPERM:
- * the caller does not hold the mutex. EOWNERDEAD: as for bough_mutex_lock(), when the mutex was taken back; it says
- * nothing about the notification. [point] [rules 9 and 11]
+ * the caller does not hold the mutex. EOWNERDEAD: as for bough_mutex_lock(), when the mutex was taken back, with or
+ * without a notification. [point] [rules 9 and 11]
  */
 BOUGH_API int bough_cond_await(bough_cond *cond, bough_mutex *mutex, bough_time deadline);
 /* Wake the thread that has waited longest, or all. The caller may hold the mutex, but need not. Both return 0. */

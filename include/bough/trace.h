@@ -7,7 +7,7 @@
  *   ...
  *   bough_trace_stop();
  *
- * Nobody has to call these: BOUGH_TRACE=run.trace in the environment does the same for the whole life of the program.
+ * These calls are optional: BOUGH_TRACE=run.trace in the environment records the program from its start to its end.
  */
 #ifndef BOUGH_TRACE_H
 #define BOUGH_TRACE_H
@@ -25,8 +25,8 @@ enum bough_trace_flags {
 };
 
 /*
- *   file        its path; "%p" in it is the process's id
- *   size        its largest size; 0: 64 MiB
+ *   file        the file's path; "%p" in it is the process's id
+ *   size        the file's largest size; 0: 64 MiB
  *   threshold   calls and regions that take less, in ns, are not recorded; 0: 1 ms
  *   flags       enum bough_trace_flags
  */

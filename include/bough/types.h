@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every part of the interface shares: handles, time, attributes. */
+/* The common part of the interface: handles, time, attributes. */
 #ifndef BOUGH_TYPES_H
 #define BOUGH_TYPES_H
 
@@ -10,8 +10,7 @@
 #error "bough needs a compiler with GNU attributes: gcc or clang"
 #endif
 
-/* Attributes of declarations: a function that the library exports, one that formats as printf() does, and one that is
- * seldom called. */
+/* Attributes of functions: exported by the library; with a format as printf() has; seldom called. */
 #define BOUGH_API __attribute__((visibility("default")))
 #define BOUGH_FORMAT(fmt, args) __attribute__((format(printf, fmt, args)))
 #define BOUGH_COLD __attribute__((cold))
@@ -58,7 +57,7 @@ typedef int64_t bough_time;
 /* The time now. [signal] */
 BOUGH_API bough_time bough_now(void);
 
-/* The deadline `ns` from now, at least 1 and at most INT64_MAX, which is never. [signal] */
+/* The deadline `ns` from now, at least 1 and at most INT64_MAX, a time that never comes. [signal] */
 static inline bough_time bough_after(int64_t ns)
 {
     bough_time t;
