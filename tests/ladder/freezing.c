@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule 37: where a thread may be frozen, and where it must not. */
+/* Rule 37: the places where a thread may be frozen, and the places where it must not. */
 #include <poll.h>
 #include <signal.h>
 #include "../races/hooks.h"
@@ -77,8 +77,8 @@ TEST(a_thread_in_foreign_code_is_not_frozen)
     subject_end(&s);
 }
 
-/* The thread sanitizer does not support this: the thread would sometimes be frozen in the sanitizer's code, with the
- * sanitizer's lock held. */
+/* Not instrumented, because the thread would sometimes be frozen in the thread sanitizer's code, with the sanitizer's
+ * lock held. */
 __attribute__((noinline, noreturn, no_sanitize("thread"))) static void compute(struct subject *s)
 {
     for (;;)
@@ -294,7 +294,7 @@ struct racer {
     struct subject s;
     _Atomic int place;
     _Atomic unsigned cut;
-    _Atomic int firm; /* the thread may only be asked, not frozen */
+    _Atomic int firm; /* the thread gets the request, but must not freeze */
 };
 
 #if BO_HOOKS
@@ -331,8 +331,8 @@ static void *races(void *argument)
     return NULL;
 }
 
-/* Most of the time the thread must not stop, so that it is asked at each place; sometimes it may, and is then replaced
- * by another thread. */
+/* Most of the time the thread must not freeze, so that requests come at each of its places. Sometimes it may freeze,
+ * and is then replaced by another thread. */
 TEST_LIMIT(racing_requests_freeze_no_thread_at_an_unsafe_place_and_interrupt_no_foreign_call, 60)
 {
     enum { REQUESTS = 10000, MOST_FROZEN = 200 };
@@ -417,8 +417,8 @@ __attribute__((unused)) static void let_it_freeze(void)
     t_until(bo_stands_still(slot_of(ending.self)));
 }
 
-/* Fixed race: the repeated request replaced the state of a thread that had frozen since the warden had looked. That
- * thread counted as running, and used up a processor. */
+/* Fixed race: the repeated request replaced the state of a thread that had frozen since the warden's check. That thread
+ * counted as running, and used up a processor. */
 TEST(a_thread_that_freezes_while_it_is_asked_again_stays_frozen)
 {
     const char *why;

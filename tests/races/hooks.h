@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread is stopped at a hook of the library's (src/base/hook.h) until the test has done its part. */
+/* Stops a thread at a hook of the library (src/base/hook.h) until the test has done its part. */
 #ifndef TEST_HOOKS_H
 #define TEST_HOOKS_H
 
@@ -14,11 +14,11 @@ static inline uint64_t word_of(bough_thread *thread)
 
 #if BO_HOOKS
 
-static pid_t hooked;         /* the thread that is stopped, 0: any */
-static uint32_t hook_passed; /* how many times the hook was passed */
+static pid_t hooked;         /* the thread to stop; 0: any */
+static uint32_t hook_passed; /* the number of times that the hook was passed */
 __attribute__((unused)) static struct t_gate hook_reached, hook_go;
 
-/* Stops the first time only. */
+/* Stops only the first pass of the hook. */
 __attribute__((unused)) static void stop_here(void)
 {
     if (hooked && t_tid() != hooked)
