@@ -28,7 +28,7 @@ struct arena {
     int fd;
     int64_t base; /* where the arena begins in `fd`: 0, or its address in /proc/PID/mem */
     struct bo_header head;
-    char why[256]; /* the error message: one sentence that says what to do */
+    char why[256]; /* the error message: one sentence, with the user's next step */
 };
 
 /* After success the caller detaches the arena; after a failure `why` is filled in. */

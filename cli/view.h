@@ -6,8 +6,8 @@
  *                    thread -- the branches that it has open, each in the one around it
  *                                branch -- its children, which are threads
  *
- * Each node has exactly one parent, whatever the arena contains: a node that is not connected, or would be its own
- * ancestor, becomes a child of the root and is marked as stray. Nodes are temporarily stray in a tree that changes.
+ * Each node has exactly one parent, even if the arena is damaged: a node that is not connected, or would be an ancestor
+ * of itself, becomes a child of the root and is marked as stray. Nodes are temporarily stray in a tree that changes.
  * Threads that only the kernel lists come last below the root.
  */
 #ifndef CLI_VIEW_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The rows: the nodes of the tree in the order that was asked for, without those that a filter or a fold hides. */
+/* The rows: the nodes of the tree in the chosen order, without those that a filter or a fold hides. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -184,7 +184,7 @@ static int compare_rows(const void *first, const void *second, void *top)
     return order ? order : by_name(a, b);
 }
 
-/* A thread that bough does not know has no slot. */
+/* A thread that only the kernel lists has no slot. */
 static bool is_selected(const struct selected *s, const struct node *n)
 {
     if (s->branch != n->branch || s->unknown != n->unknown)

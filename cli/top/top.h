@@ -45,7 +45,7 @@ const struct call *calls_sample(struct calls *c, pid_t pid, pid_t tid, uint32_t 
 /* Sample threads in turns, until the time for samples is used up. */
 void calls_sample_some(struct calls *c, const struct view *v, unsigned frame);
 void calls_free(struct calls *c);
-/* The generation of a node's slot; 0 for a thread that bough does not know. */
+/* The generation of a node's slot; 0 for a thread that only the kernel lists. */
 uint32_t node_generation(const struct node *n);
 
 /* ---- incidents.c: the last incidents --------------------------------------------------------------------------- */

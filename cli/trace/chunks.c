@@ -92,7 +92,7 @@ static const char *wrong_header(const struct bo_trace_head *h)
     return NULL;
 }
 
-/* The number of chunks in the header, if the file is long enough; otherwise those that the file has. */
+/* The number of chunks in the header, but not more than the file has room for. */
 static size_t chunks_in(int fd, const struct bo_trace_head *h)
 {
     struct stat is;

@@ -10,7 +10,7 @@
  *                 belongs to that event. The time does not start again at the event's last signal: otherwise a key that
  *                 is hit five times a second would always be one event. SIGINT and SIGTERM are one incident.
  *      ASKED      a record of kind BOUGH_SIGNAL is pending at the root: all threads are interrupted
- *      PROMOTED   the ladder goes up by one rung that has something to run: in a program without handlers the second
+ *      PROMOTED   the ladder goes up to the next rung that is not skipped: in a program without handlers the second
  *                 Ctrl-C begins the exit, the third writes the dump and kills
  *      FINAL      the record can't be cleared any more
  *

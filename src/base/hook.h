@@ -21,7 +21,7 @@
     X(post_sent)       /* a word shows a wake under way, the signal is not sent yet */            \
     X(add_published)   /* a child can be seen by posters, marks are not checked yet */            \
     X(child_ended)     /* a child's function has returned, its slot still lives */                \
-    X(futex_woken)     /* a wait of src/sync/ was woken, and has not taken anything yet */        \
+    X(futex_woken)     /* a wait of src/sync/ was woken, and has not checked its object yet */    \
     X(libc_entered)    /* before libc waits for the calling thread */                             \
     X(settling)        /* a word was loaded, and the records are not read yet */                  \
     X(region_left)     /* a region's level is no longer in force, a wake for it may come */       \

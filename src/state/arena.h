@@ -165,7 +165,7 @@ struct bo_section {
 
 /* The thread's present call. Each call uses all of these fields. */
 struct bo_call_state {
-    uintptr_t frame; /* where on the stack the outermost call was made; while the word says IN */
+    uintptr_t frame; /* where on the stack the outermost call was made; valid while the word has IN */
     const void *due_byte;
     struct bo_libc_wait *libc_wait;
     uintptr_t foreign_frame; /* the frame of the function in which foreign code made its call */

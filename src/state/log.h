@@ -9,7 +9,7 @@
 
 /* Report the line now, by the function that bough_set_report() has set. */
 void bo_report_line(const char *line);
-/* Report the line to standard error, whatever function was set. */
+/* Report the line to standard error, even if bough_set_report() has set a function. */
 void bo_report_to_stderr(const char *line);
 void bo_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

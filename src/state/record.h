@@ -109,7 +109,7 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
 void bo_record_deliver(struct bo_record *r);
 /* The record is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. False: it was over already. */
 bool bo_record_close(struct bo_record *r, enum bough_post_status how);
-/* In a forked child: close all records of a target, also one that a thread of the parent was writing. */
+/* Called in a forked child: close all records of a target, even a record that a thread of the parent was writing. */
 void bo_records_forget(const struct bo_target *t);
 /* "stop", "timeout"...; "?" for an invalid kind. */
 const char *bo_kind_name(unsigned kind);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Regions: begin, nest and end them, and find those that a jump has left. */
+/* Beginning, nesting and ending regions, and finding regions that a jump has left. */
 #define _GNU_SOURCE
 #include "thread/region.h"
 #include <errno.h>

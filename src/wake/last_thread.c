@@ -42,7 +42,7 @@ void bo_last_thread_ends(void)
     if (bo_load_seq(&knows_main))
         return;
     bo_cas_seq(&watching, &off, ONCE);
-    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: the thread that joins this one needs the processor now */
+    bo_ticker_attend_by(bo_clock() + SOON); /* not at once: a thread that joins this thread needs the processor now */
 }
 
 void bo_last_thread_after_fork(bool main_known)

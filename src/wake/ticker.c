@@ -340,8 +340,8 @@ bool bo_ticker_runs(void)
     return bo_load_acquire(&ticker_state) == RUNNING;
 }
 
-/* The ticker never ends by itself, and is killed only while it sleeps: its plan is complete, and the next ticker
- * continues with it. */
+/* The ticker can only be killed from outside, while it sleeps: then its plan is complete, and the next ticker continues
+ * with that plan. */
 bool bo_ticker_is_gone(void)
 {
     uint32_t runs = RUNNING;

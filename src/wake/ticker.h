@@ -19,7 +19,7 @@
 #define BO_ANSWER_WITHIN BO_MS(50)
 #define BO_FIRST_REPEAT 200000
 
-/* Start the ticker unless it runs; in ordinary code, before anything that may need it. 0 or -1 (EAGAIN). */
+/* Start the ticker unless it runs. Called in ordinary code, before operations that may need it. 0 or -1 (EAGAIN). */
 int bo_ticker_need(void);
 /* Whether the ticker runs. In a forked child it starts only when it is needed. [signal] */
 bool bo_ticker_runs(void);

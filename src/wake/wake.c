@@ -57,7 +57,7 @@ static void keep_promise(struct bo_thread *t, unsigned promised)
     bo_word_sent(&t->t.word);
 }
 
-/* The word after the step of a sender that has promised something. */
+/* The word after a step that counts its sender; `promised`: what the sender then has to do. */
 static uint64_t counted(uint64_t next, unsigned promised)
 {
     return (next + BO_SENDER) | (promised & SIGNAL ? BO_NOTE : 0);
