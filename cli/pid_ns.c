@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "proc.h"
 
@@ -49,6 +50,11 @@ bool pid_ns_proc_is_ours(void)
     ssize_t n = readlink("/proc/self", pid, sizeof pid - 1);
     pid[n > 0 ? n : 0] = '\0';
     return atoi(pid) == getpid();
+}
+
+int pid_ns_pidfd(pid_t pid)
+{
+    return pid_ns_proc_is_ours() ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 }
 
 /* ---- all threads ---------------------------------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ struct pid_map {
 bool pid_ns_own(pid_t pid, pid_t *own, bool *apart);
 /* Whether /proc has the ids of this process's namespace, which this process needs to send signals. */
 bool pid_ns_proc_is_ours(void);
+/* A pidfd of the process; -1: there is none, or the id means another process to the kernel than to /proc. */
+int pid_ns_pidfd(pid_t pid);
 
 /* Read the present threads. False: out of memory. */
 bool pid_map_read(struct pid_map *m, pid_t pid, bool apart);

@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include "attach.h"
 #include "command.h"
 #include "mailbox.h"
 #include "memfd.h"
+#include "pid_ns.h"
 #include "proc.h"
 #include "trace/layout.h"
 
@@ -68,7 +68,7 @@ static int64_t clock_now(void)
  * second. */
 static void wait_for_end(pid_t pid, double seconds, const sigset_t *waiting)
 {
-    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int fd = pid_ns_pidfd(pid);
     int64_t until = seconds > 0 ? clock_now() + (int64_t)(seconds * 1e9) : INT64_MAX;
     while (!interrupted && proc_alive(pid)) {
         int64_t left = until == INT64_MAX ? INT64_C(3600000000000) : until - clock_now();

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "../pid_ns.h"
 #include "top.h"
 
 /* As in <linux/pidfd.h>, which is newer than the headers that this is built with. */
@@ -27,7 +27,7 @@ enum { INFO_EXIT = 8 };
 
 void watch_begin(struct top *t)
 {
-    t->pidfd = (int)syscall(SYS_pidfd_open, t->arena.pid, 0);
+    t->pidfd = pid_ns_pidfd(t->arena.pid);
 }
 
 static bool status_by_descriptor(int pidfd, int *status)

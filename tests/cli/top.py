@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -49,6 +50,57 @@ def leave(terminal, status=0):
     ended, errors = terminal.end()
     if ended != status or (errors and not status):
         yield f"status {ended}: {errors}"
+
+
+# ---- PID namespaces ---------------------------------------------------------------------------------------------------
+
+
+NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child"]
+
+
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def namespaces():
+    """a process in a PID namespace is shown from outside with its ids here, from inside with its ids there"""
+    process = subprocess.Popen([*NAMESPACE, "--mount-proc", hung], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        if process.stdout.readline() != "ready\n":
+            raise checks.Skip(process.communicate()[1].strip())
+        pid = children(process.pid)[0]
+        inside = ["nsenter", "--target", pid, "--pid", "--mount"]
+        for before, seen, title in ([], pid, rf"process {pid} \(1 in its PID namespace\)"), (inside, "1", "process 1 "):
+            with Terminal([*before, os.path.abspath(bough), "top", seen], columns=120) as t:
+                t.wait(["4 threads", "stubborn"])
+                if not re.match(title, t.text) or not re.search(rf"main +{seen} ", t.text):
+                    yield t.text
+                yield from leave(t)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def another_proc():
+    """where /proc is another namespace's, the end of a process that has the same id in this namespace does not count"""
+    with tempfile.TemporaryDirectory() as folder, Hung() as program:
+        fifo = f"{folder}/fifo"
+        os.mkfifo(fifo)
+        script = f"""echo {int(program.pid) - 1} >/proc/sys/kernel/ns_last_pid && {{ cat '{fifo}' & }} &&
+            [ $! = {program.pid} ] && exec '{bough}' top {program.pid}"""
+        with Terminal([*NAMESPACE, "sh", "-c", script], columns=120) as t:
+            try:
+                t.wait("4 threads")
+            except AssertionError:
+                raise checks.Skip(f"no namespace with a process of this id: {t.end()[1]}") from None
+            (same,) = children(children(t.process.pid)[0])
+            ended = os.pidfd_open(int(same))
+            open(fifo, "w").close()
+            select.select([ended], [], [])
+            os.close(ended)
+            t.type("s")
+            t.wait("order: name")
+            yield from leave(t)
 
 
 # ---- what is shown -----------------------------------------------------------------------------------------------------
@@ -374,4 +426,4 @@ def mistakes():
 
 
 checks.run([screen, orders, filters, folds, details, pauses, interrupts, asks, refuses_to_ask, sizes, colours, ascii_only, terminal_is_gone,
-            ends, is_replaced, stopped, hostile_processes, many, mistakes])
+            ends, is_replaced, stopped, namespaces, another_proc, hostile_processes, many, mistakes])
