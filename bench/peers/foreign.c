@@ -59,7 +59,7 @@ static void read_with_part(struct batch *batch)
 const struct contender bench_foreign[] = {
     {BENCH_FOREIGN, "a library's read()", be_threaded, read_plain, NULL},
     {BENCH_FOREIGN, "again (control)", be_threaded, read_plain, NULL},
-    {BENCH_FOREIGN, "interposed, no part", interpose, read_without_part, NULL},
-    {BENCH_FOREIGN, "interposed, takes part", interpose, read_with_part, NULL},
+    {BENCH_FOREIGN, "interposed, not opted in", interpose, read_without_part, NULL},
+    {BENCH_FOREIGN, "interposed, opted in", interpose, read_with_part, NULL},
     {0, NULL, NULL, NULL, NULL},
 };

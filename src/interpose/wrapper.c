@@ -22,6 +22,7 @@
 #include "interpose/may_block.h"
 #include "interpose/outcome.h"
 #include "interpose/patch.h"
+#include "thread/call.h"
 #include "thread/foreign.h"
 
 /* ---- rows that are interruption points: all but those with NEVER ---------------------------------------------- */
@@ -79,7 +80,7 @@
         return r;                                                                   \
     }                                                                               \
     bo_foreign_enter(t, bo_outcome_step_of_row(t, (how), SITE(name, how, waited))); \
-    r = bough_##name call;                                                          \
+    r = call;                                                                       \
     if (bo_likely(!bo_foreign_leave(t)))                                            \
         return OWN_##fails(r, SITE(name, how, waited));                             \
     if (!(blocks)) {                                                                \
@@ -90,15 +91,19 @@
     error = bo_outcome_of(t, SITE(name, how, waited));                              \
     return CUT_##fails(r, error);
 
-#define STAND_IN(returns, name, params, args, fails, blocks, how, waited)   \
-    BO_STAND_IN_FUNCTION returns stand_in_##name params                     \
-    {                                                                       \
-        BODY(returns, name, params, args, args, fails, blocks, how, waited) \
+#define STAND_IN(returns, name, params, args, call, fails, blocks, how, waited) \
+    BO_STAND_IN_FUNCTION returns stand_in_##name params                         \
+    {                                                                           \
+        BODY(returns, name, params, args, call, fails, blocks, how, waited)     \
     }
 
+/* A row that is one system call makes it here: the return from bough_NAME() would be a second mispredicted one after
+ * that system call (docs/decisions.md, "The window is inline"). */
 #define VARIADIC(...)
+#define CALL(returns, name, params, args, raw, blocks, how, waited, ...) \
+    STAND_IN(returns, name, params, args, (returns)bo_result(BO_CALL raw), MINUS_ONE, blocks, how, waited)
 #define CUSTOM(returns, name, params, args, fails, blocks, how, waited, ...) \
-    IF_POINT(fails, STAND_IN(returns, name, params, args, fails, blocks, how, waited))
+    IF_POINT(fails, STAND_IN(returns, name, params, args, bough_##name args, fails, blocks, how, waited))
 #include "calls/calls.def"
 
 /* The type that the last, optional argument is read as. */
@@ -110,7 +115,7 @@
 
 BO_STAND_IN_FUNCTION int open_with(const char *path, int flags, mode_t mode)
 {
-    BODY(int, open, (const char *, int, ...), (path, flags, mode), (path, flags, mode), MINUS_ONE,
+    BODY(int, open, (const char *, int, ...), (path, flags, mode), bough_open(path, flags, mode), MINUS_ONE,
          open_may_block(AT_FDCWD, path, flags), BO_EINTR_FIRST, bo_on_nothing())
 }
 
@@ -122,8 +127,8 @@ static int stand_in_open(const char *path, int flags, ...)
 
 BO_STAND_IN_FUNCTION int openat_with(int dirfd, const char *path, int flags, mode_t mode)
 {
-    BODY(int, openat, (int, const char *, int, ...), (dirfd, path, flags, mode), (dirfd, path, flags, mode), MINUS_ONE,
-         open_may_block(dirfd, path, flags), BO_EINTR_FIRST, bo_on_nothing())
+    BODY(int, openat, (int, const char *, int, ...), (dirfd, path, flags, mode), bough_openat(dirfd, path, flags, mode),
+         MINUS_ONE, open_may_block(dirfd, path, flags), BO_EINTR_FIRST, bo_on_nothing())
 }
 
 static int stand_in_openat(int dirfd, const char *path, int flags, ...)
@@ -137,8 +142,8 @@ static int stand_in_fcntl(int fd, int command, ...)
     REST(void *, command, argument);
     if (!bo_waits_for_lock(command))
         return REAL(int, fcntl, (int, int, ...))(fd, command, argument);
-    BODY(int, fcntl, (int, int, ...), (fd, command, argument), (fd, command, argument), MINUS_ONE, true, BO_EINTR_FIRST,
-         bo_on_fd(fd))
+    BODY(int, fcntl, (int, int, ...), (fd, command, argument), bough_fcntl(fd, command, argument), MINUS_ONE, true,
+         BO_EINTR_FIRST, bo_on_fd(fd))
 }
 
 static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
@@ -146,8 +151,8 @@ static int stand_in_ioctl(int fd, bough_ioctl_request request, ...)
     REST(void *, request, argument);
     if (spins_at_signals(request))
         return REAL(int, ioctl, (int, bough_ioctl_request, ...))(fd, request, argument);
-    BODY(int, ioctl, (int, bough_ioctl_request, ...), (fd, request, argument), (fd, request, argument), MINUS_ONE,
-         fd_may_block(fd), BO_EINTR_FIRST, bo_on_fd(fd))
+    BODY(int, ioctl, (int, bough_ioctl_request, ...), (fd, request, argument), bough_ioctl(fd, request, argument),
+         MINUS_ONE, fd_may_block(fd), BO_EINTR_FIRST, bo_on_fd(fd))
 }
 
 /* ---- other names: for large files, and for functions that get the size of the buffer (_FORTIFY_SOURCE) -- */
