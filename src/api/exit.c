@@ -196,14 +196,14 @@ static void claim_exit(void)
 /* The time for a helper to deliver the last reports. A callback that hangs must not delay the exit for long. */
 #define REPORTS_TIME BO_MS(250)
 
-static bool threads_awaited; /* so that the exit waits only once, even if some threads did not end in time */
+static _Atomic bool threads_awaited; /* so that the exit waits only once, even if some threads did not end in time */
 
 static void await_at_exit(void)
 {
     claim_exit();
-    if (threads_awaited || !unhandled() || !in_main())
+    if (bo_load_relaxed(&threads_awaited) || !unhandled() || !in_main())
         return;
-    threads_awaited = true;
+    bo_store_relaxed(&threads_awaited, true);
     await_others(LAST_GRACE);
     bo_ladder_drain(bo_add_time(bo_clock(), REPORTS_TIME));
 }
@@ -220,7 +220,7 @@ void bo_exit_from_here(int signo, int status, int64_t flush)
     if (!mine)
         return; /* main has begun to exit, and continues now */
     BO_HOOK(exit_begins);
-    threads_awaited = true;
+    bo_store_relaxed(&threads_awaited, true);
     dying_of_signal = signo;
     flush_time = flush < FLUSH_TIME ? flush : FLUSH_TIME;
     exit(signo ? 128 + (signo & 127) : status);
@@ -327,7 +327,7 @@ void bough_exit(int status, int64_t grace)
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = "the process exits"};
     if (bo_self_or_adopt() && bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) == 0)
         await_others(grace > 0 ? grace : LAST_GRACE);
-    threads_awaited = true;
+    bo_store_relaxed(&threads_awaited, true);
     exit(status);
 }
 

@@ -61,10 +61,12 @@
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);
 BO_HOOKS_LIST(BO_HOOK_DECLARE)
-#define BO_HOOK(name)         \
-    do {                      \
-        if (bo_hook_##name)   \
-            bo_hook_##name(); \
+/* A test may set a hook while other threads pass it: with __atomic_store_n(). */
+#define BO_HOOK(name)                                                                   \
+    do {                                                                                \
+        void (*hook_##name)(void) = __atomic_load_n(&bo_hook_##name, __ATOMIC_RELAXED); \
+        if (hook_##name)                                                                \
+            hook_##name();                                                              \
     } while (0)
 #else
 #define BO_HOOK(name) ((void)0)

@@ -108,7 +108,7 @@ static void hold_the_ticker(void)
 static int64_t begin_alone(void)
 {
     ticker_is_held = true;
-    bo_hook_pace_tick = hold_the_ticker;
+    __atomic_store_n(&bo_hook_pace_tick, hold_the_ticker, __ATOMIC_SEQ_CST);
     t_until((bo_ticker_attend(), ticker_waits));
     return t_now();
 }
