@@ -10,7 +10,7 @@
 #include "recorded.h"
 #include "torn.h"
 
-/* ---- a reader during many changes ------------------------------------------------------------------------------------- */
+/* ---- a reader during many changes -------------------------------------------------------------------------------- */
 
 enum { READS = 40 };
 
@@ -34,10 +34,11 @@ TEST_LIMIT(no_event_is_torn, 60)
     share();
     CHECK_EQ(bough_trace_start(&(struct bough_trace_options){.file = file_name(), .size = 256 << 10}), 0);
     pid_t child = fork();
-    for (uint32_t x = 1; child == 0; x++) {
-        add_and_end(x * 2654435761u);
-        shared->ready++;
-    }
+    if (child == 0)
+        for (uint32_t x = 1;; x++) {
+            add_and_end(x * 2654435761u);
+            shared->ready++;
+        }
     t_until(shared->ready);
     int64_t begin = t_now();
     int before = shared->ready;
@@ -86,7 +87,7 @@ TEST_LIMIT(more_threads_than_chunks, 60)
     trace_free(&t);
 }
 
-/* ---- a full disk --------------------------------------------------------------------------------------------------------- */
+/* ---- a full disk ------------------------------------------------------------------------------------------------- */
 
 static _Atomic bool complained;
 
@@ -127,7 +128,7 @@ TEST_LIMIT(a_full_disk_limits_it, 60)
     CHECK_ERR(bough_trace_start(&(struct bough_trace_options){.file = name}), ENOENT);
 }
 
-/* ---- damaged recordings --------------------------------------------------------------------------------------------------- */
+/* ---- damaged recordings ------------------------------------------------------------------------------------------ */
 
 static void check_plain(const char *text)
 {

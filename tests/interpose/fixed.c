@@ -23,8 +23,8 @@ static bool is_own(uintptr_t address)
     return info.dli_fbase == here.dli_fbase;
 }
 
-/* Compilers for riscv64 ignore -fno-plt, and the loader fills in libc's address for a call by the jump table. */
-#ifdef __riscv
+/* Compilers for riscv64 and s390x ignore -fno-plt. The loader fills in libc's address for a call by the jump table. */
+#if defined(__riscv) || defined(__s390x__)
 enum { HAS_PROGRAMS_ADDRESS = 0 };
 #else
 enum { HAS_PROGRAMS_ADDRESS = 1 };
