@@ -15,7 +15,7 @@ static void report_place(const struct bough_transition *t, void *unused)
     (void)unused;
     if (is_reported)
         return;
-    printf("told: %s.\n", t->place);
+    printf("named: %s.\n", t->place);
     fflush(stdout);
     is_reported = 1;
 }
@@ -49,8 +49,8 @@ TEST(main_that_waits_at_its_exit_is_not_the_cause)
     char text[2000];
     NEED_HOOKS();
     CHECK_KILLED(t_run_output(with_computing_exit, NULL, text, sizeof text), SIGTERM);
-    t_note("it said: %s", text);
-    const char *report = strstr(text, "told: ");
+    t_note("output: %s", text);
+    const char *report = strstr(text, "named: ");
     CHECK(report && strncmp(strchr(report, '('), "(stubborn) is ", 14) == 0);
     CHECK(strstr(report, "; and 1 more: "));
     CHECK(strstr(report, "(main)."));

@@ -102,7 +102,7 @@ TEST(a_thread_is_adopted_once_even_if_a_handler_calls_in_between)
     }
     enough = 1;
     t_join(&thread);
-    CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
+    CHECK_EQ(bough_interrupt_all("no thread is left"), 0);
 }
 
 /* ---- a call of a handler where a generation ends ----------------------------------------------------------------- */
@@ -122,7 +122,7 @@ TEST(a_thread_is_released_once_even_if_a_handler_calls_in_between)
     CHECK_EQ(bough_release(), 0);
     CHECK_EQ(handled, 1);
     CHECK_EQ(bough_release(), 0); /* the handler ran after the release: its call has adopted the thread again */
-    CHECK_EQ(bough_interrupt_all("nobody is left"), 0);
+    CHECK_EQ(bough_interrupt_all("no thread is left"), 0);
 }
 
 static int raises_when_it_has_ended(void *unused)

@@ -133,7 +133,7 @@ TEST(a_thread_that_does_not_end_is_named_and_left_behind)
     int64_t begun = t_now();
     CHECK_KILLED(t_run_output(with_stubborn_thread, NULL, text, sizeof text), SIGTERM);
     if (!strstr(text, "(stubborn)"))
-        t_note("it said: %s", text);
+        t_note("output: %s", text);
     CHECK(strstr(text, "(stubborn)"));
     CHECK(t_now() - begun >= 5000000000);
 }
