@@ -22,10 +22,11 @@ LOOK_AGAIN = 0.05  # seconds after which an interrupt that was not admitted is t
 
 
 class _Run:
-    """One run of a loop. `stop()` asks the loop to end; it is called on the loop's thread."""
+    """One run of a loop. `stop()` asks the loop to end; it is called on the loop's thread. `cleans_up`: the loop's cleanup is a part
+    of the run. If not, functions that the loop calls before it stops are interrupted as those before."""
 
-    def __init__(self, stop):
-        self.stop, self.error, self.over = stop, None, False
+    def __init__(self, stop, cleans_up=True):
+        self.stop, self.cleans_up, self.error, self.over = stop, cleans_up, None, False
         self.fd = _bough.event_fd()
 
     def look(self):
@@ -33,9 +34,11 @@ class _Run:
         admits no interrupt now, or the interrupt has been raised already or was cleared meanwhile."""
         if self.over or self.error is not None:
             return False
-        error = _take_due()
+        error = _bough.take_due()
         if error is not None:
             self.error = error
+            if self.cleans_up:
+                _suppress(error)
             self.stop()
             _interrupt_calls()
         return error is None
@@ -53,8 +56,19 @@ class _Run:
                 _interrupt_calls()  # the interrupt has ended a blocking call of the loop's thread
             return
         if value is None:
+            if not self.cleans_up:
+                _suppress(error)
             raise error
+        if not self.cleans_up and _is_same(value, error):
+            return  # the interrupt has ended a function that the loop called before it stopped
         _bough.rearm(error)  # another exception has ended the loop, so the interrupt is due again
+
+
+def _is_same(one, other):
+    """Whether two exceptions are of the same interrupt."""
+    if not isinstance(one, ThreadExit) or not isinstance(other, ThreadExit):
+        return False
+    return all(getattr(one.record, name) == getattr(other.record, name) for name in ("kind", "target", "since"))
 
 
 ASKED = "its event loop was interrupted"
@@ -100,9 +114,15 @@ _never.acquire()
 
 
 def _take_due():
-    """The exception of an interrupt that is due and was not raised in this thread for a grace period, or None. The interrupt then
-    ends a blocking call, too: this suppresses it for a grace period (rule 22), so that the loop's cleanup can block."""
+    """The exception of an interrupt that is due and was not raised in this thread for a grace period, or None."""
     error = _bough.take_due()
+    _suppress(error)
+    return error
+
+
+def _suppress(error):
+    """The interrupt would end a blocking call, too: it is suppressed for a grace period (rule 22), so that the loop's cleanup can
+    block."""
     if isinstance(error, ThreadExit):
         try:
             _never.acquire(True, 0.001)
@@ -111,7 +131,6 @@ def _take_due():
         except BaseException as other:  # raise_exc() has posted it meanwhile, for this thread alone, so it came first
             if not _bough.leave_due(other):
                 raise
-    return error
 
 
 def _polls(original):
@@ -147,7 +166,7 @@ def _asyncio(owner):
         def run_forever(self):
             if not _bough.takes_part() or self.is_closed() or self.is_running():
                 return original(self)
-            with _Run(self.stop) as run:
+            with _Run(self.stop, cleans_up=False) as run:
                 watch = _Reader(self, run)
                 try:
                     return original(self)

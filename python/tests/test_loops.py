@@ -134,6 +134,33 @@ class Asyncio(unittest.TestCase):
         self.assertEqual((child.outcome, events[1:]), ("interrupted", ["cancelled"]))
         self.assertLess(events[0], 0.25)
 
+    def test_a_callback_behind_the_stop(self):
+        """that blocks is interrupted, too: the grace period begins when the loop has stopped"""
+        import asyncio
+
+        from bough import _bough
+
+        events = []
+
+        def blocks():
+            events.append("blocks")
+            time.sleep(3600)
+
+        async def main():
+            _bough.set_grace(40 * SCALE)
+            bough.interrupt(threading.get_ident(), "enough")
+            asyncio.get_running_loop().call_later(0, blocks)  # in the loop's next round, after its descriptors
+            try:
+                await asyncio.Event().wait()
+            finally:
+                time.sleep(0.01)
+                events.append("cleaned")
+
+        began = time.monotonic()
+        child = asyncio_in_child(main)
+        self.assertEqual((child.outcome, events), ("interrupted", ["blocks", "cleaned"]))
+        self.assertLess(time.monotonic() - began, 20 * SCALE)
+
     def test_a_cleanup_that_hangs_is_interrupted_again(self):
         """after the grace of a blocking call"""
         import asyncio
