@@ -28,6 +28,12 @@ void t_describe_threads(pid_t pid);
 /* One thread's /proc file as a string without its last newline; "" if it can't be read. */
 void t_read_task(pid_t pid, pid_t tid, const char *file, char *text, size_t size);
 
+/* The fourth argument of the sleep of a delay (delays.c): a thread that sleeps so is not blocked. The kernel does not use
+ * it there. */
+#define T_DELAY_MARK 0xdead5eed
+#define T_TEXT(macro) T_TEXT_(macro)
+#define T_TEXT_(text) #text
+
 /* main(), for sanity.c. */
 int t_main(int argc, char **argv);
 

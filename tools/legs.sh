@@ -93,6 +93,11 @@ for name in "$@"; do
         leg tsan build-tsan 10 2000 "$all interpose" TSAN_OPTIONS=halt_on_error=1:handle_segv=0:atexit_sleep_ms=0 -- \
             -Dhooks=true -Db_sanitize=thread
         ;;
+    delays) # threads that are late at places which a seed chooses (tests/delays.c); T_DELAY_SEED=NUMBER repeats a run
+        seed=${T_DELAY_SEED:-$((RANDOM * 32768 + RANDOM))}
+        leg delays build-delays 10 100 "$all interpose" T_DELAY_SEED="$seed" -- -Ddelays=true -Dhooks=true
+        echo "==== delays: T_DELAY_SEED=$seed"
+        ;;
     clang) # DWARF 4, because valgrind, which some tests run, can't read all of clang's DWARF 5
         leg clang build-clang 1 5000 "$all interpose" CC=clang -- -Dhooks=true -Dc_args=-gdwarf-4
         ;;

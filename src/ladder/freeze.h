@@ -37,7 +37,9 @@ enum bo_freezing {
     BO_GONE          /* the generation has ended */
 };
 
+#ifndef BO_FREEZE_PATIENCE /* -Ddelays=true sets a longer one: its threads are late */
 #define BO_FREEZE_PATIENCE BO_MS(500)
+#endif
 
 /* Request that a thread freezes, or get the state of the request. Called by the warden, on the ticker's thread. `*why`:
  * static text, if the thread is not frozen. */
