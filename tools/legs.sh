@@ -9,7 +9,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 # Many tests wait more than they compute. The compiler cache serves each leg that compiles the same code.
-export MESON_TESTTHREADS=${MESON_TESTTHREADS:-$(($(nproc) + 1))} CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+export MESON_TESTTHREADS=${MESON_TESTTHREADS:-$(($(nproc) + 2))} CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 
 all="semantics calls sync resolve signals inspect misuse loss races ladder harness cpp"
 logs=()
