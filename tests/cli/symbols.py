@@ -19,7 +19,7 @@ from hanging import Hanging  # noqa: E402
 
 bough, nameless, named = map(os.path.abspath, sys.argv[1:4])
 lines = Path(sys.argv[4]).read_text().splitlines()
-LINE = 1 + next(i for i, line in enumerate(lines) if "/* here */" in line)
+LINE = 1 + next(i for i, line in enumerate(lines) if "/* the known line */" in line)
 WANT = rf"in place::wait\(int\) at [^ ]*named\.c:{LINE}$"
 CAUGHT = r"in place::wait\(int\) at [^ ]*named\.c:"  # a signal of the library may have woken it
 LIMIT = 60 * float(os.environ.get("T_SCALE", "1"))

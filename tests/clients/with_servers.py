@@ -198,9 +198,12 @@ def find(*names):
 def mariadb(folder):
     program, install = find("mariadbd"), find("mariadb-install-db")
     user, data, port = pwd.getpwuid(os.geteuid()).pw_name, folder / "data", free_port()
-    common = ["--no-defaults", f"--user={user}", f"--datadir={data}"]
-    subprocess.run([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # A server removes other servers' temporary tables when it starts: so each has a folder for them.
+    common = ["--no-defaults", f"--user={user}", f"--datadir={data}", f"--tmpdir={folder}"]
+    result = subprocess.run([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode != 0:
+        sys.exit(f"{install} failed with status {result.returncode}:\n{result.stdout}")
     server = subprocess.Popen([program, *common, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/socket",
                                f"--pid-file={folder}/pid", "--skip-name-resolve", "--max-connections=500",
                                "--innodb-buffer-pool-size=16M", "--skip-log-bin"],
