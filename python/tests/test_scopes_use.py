@@ -125,7 +125,7 @@ class Decorators(unittest.TestCase):
                 work(ENOUGH)
         self.assertIn("fail_after(0.02) of ", str(caught.exception))
         self.assertIn("work", str(caught.exception))
-        self.assertEqual((work.__name__, work.__doc__), ("work", "Its words."))
+        self.assertEqual((work.__name__, work.__doc__), ("work", "The docstring."))
         self.assertEqual(str(inspect.signature(work)), "(seconds, *, result='done')")
         self.assertEqual(work(0), "done")
 

@@ -385,7 +385,7 @@ class Climbs(Case):
             process = self.stuck(main, signal.SIGTERM, grace=4, how="PyDLL")
             self.assertEqual(process.status, -signal.SIGKILL, str(process))
             self.assertLess(process.took, CAP)
-            self.assertIn("main", dump.read_text())
+            self.assertIn("MainThread", dump.read_text())
 
     def test_a_second_signal_promotes(self):
         """as a second Ctrl-C does in C: the exit begins at once"""

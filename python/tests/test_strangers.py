@@ -288,6 +288,31 @@ class Programs(unittest.TestCase):
             self.assertEqual(process.end(), 0, process)
         self.assertRegex(process.out, "(?m)^overdue MainThread$")
 
+    def test_name_of_main_that_has_taken_the_signals(self):
+        """main has its name in reports although only another thread has used bough: main handles the signals for it"""
+        program = """
+            import os, signal, threading
+            import bough
+            r, w = os.pipe()
+            taken = threading.Event()
+            def told(step):
+                print("overdue", step.name, flush=True)
+                os.write(w, b"x")
+            def interrupts_main():
+                bough.set_ladder(times={bough.Rung.FLAG: 0.1})
+                bough.on_transition(told)
+                taken.wait()
+                bough.interrupt(threading.main_thread())
+            threading.Thread(target=interrupts_main).start()
+            while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                pass
+            taken.set()
+            os.read(r, 1)
+        """
+        with Process("-c", textwrap.dedent(program)) as process:
+            self.assertEqual(process.end(), 0, process)
+        self.assertRegex(process.out, "(?m)^overdue MainThread$")
+
     def test_name_of_main(self):
         """main has its name in the tree although the library knew it before the package did"""
         for first_use in ("bough.opt_in()", "with bough.branch(): pass", "hasattr(bough, 'absent')"):

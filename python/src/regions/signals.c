@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "regions/regions.h"
 #include "api/module.h"
+#include "thread/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,12 +24,22 @@ static bough_thread *main_first; /* not NULL: a signal interrupts only main, and
 static struct sigaction pythons[NSIG];
 static bool posted[NSIG]; /* has on_signal() run since Python's handler last read this? */
 
+/* bough_signals() adds the calling thread to the tree: with the name that threading has for it. */
+static void adopt_by_name(void)
+{
+    char name[BP_NAME];
+    bp_thread_name(PyThread_get_thread_ident(), name, sizeof name);
+    bough_adopt_with(&(struct bough_child_options){.name = *name ? name : NULL}); /* EEXIST: it is in the tree */
+}
+
 /* Makes the library take the signals that have their default action, which also starts the ladder's threads before a
  * signal comes. A signal that every thread blocks is not reported, because multiprocessing starts processes that
  * way. */
 static PyObject *signals(PyObject *module, PyObject *on)
 {
     (void)module;
+    if (on == Py_True)
+        adopt_by_name();
     int done = on == Py_True ? bough_signals(BOUGH_SIGNALS_QUIET) : bough_signals_undo();
     if (done < 0 && errno != EALREADY && errno != ENOENT)
         return bp_error("cannot install the signal handlers");
