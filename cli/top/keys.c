@@ -65,7 +65,7 @@ static void entered(struct top *t)
     }
 }
 
-/* Removes a whole UTF-8 character: each of its bytes after the first one is 10xxxxxx. */
+/* Removes a whole UTF-8 character: each of its bytes after the first one begins with the bits 10. */
 static void rub_out(struct top *t)
 {
     size_t length = strlen(t->input);

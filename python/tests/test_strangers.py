@@ -267,51 +267,41 @@ class Programs(unittest.TestCase):
         self.assertRegex(process.out, r"(?m)^  thread plain one \(\d+\)")
         self.assertRegex(process.out, "(?m)^overdue plain one$")
 
-    def test_name_of_main_in_a_report(self):
-        """main has its name in reports although it has used only functions for which the thread need not be known"""
-        program = """
-            import os, sys, threading
-            import bough
-            r, w = os.pipe()
-            def told(step):
-                print("overdue", step.name, flush=True)
-                os.write(w, b"x")
-            def interrupts_main():
-                bough.set_ladder(times={bough.Rung.FLAG: 0.1})
-                bough.on_transition(told)
-                bough.interrupt(threading.main_thread())
-            bough.dump(sys.stdout)
-            threading.Thread(target=interrupts_main).start()
-            os.read(r, 1)
-        """
-        with Process("-c", textwrap.dedent(program)) as process:
-            self.assertEqual(process.end(), 0, process)
-        self.assertRegex(process.out, "(?m)^overdue MainThread$")
-
-    def test_name_of_main_that_has_taken_the_signals(self):
-        """main has its name in reports although only another thread has used bough: main handles the signals for it"""
-        program = """
-            import os, signal, threading
+    def main_is_named(self, program):
+        """another thread interrupts main after before(); the report about that has main's name"""
+        begin = """
+            import os, signal, sys, threading
             import bough
             r, w = os.pipe()
             taken = threading.Event()
             def told(step):
                 print("overdue", step.name, flush=True)
                 os.write(w, b"x")
-            def interrupts_main():
+            def interrupts_main(before):
                 bough.set_ladder(times={bough.Rung.FLAG: 0.1})
                 bough.on_transition(told)
-                taken.wait()
+                before()
                 bough.interrupt(threading.main_thread())
-            threading.Thread(target=interrupts_main).start()
+        """
+        with Process("-c", textwrap.dedent(begin) + textwrap.dedent(program) + "os.read(r, 1)") as process:
+            self.assertEqual(process.end(), 0, process)
+        self.assertRegex(process.out, "(?m)^overdue MainThread$")
+
+    def test_name_of_main_in_a_report(self):
+        """main has its name in reports although it has used only functions for which the thread need not be known"""
+        self.main_is_named("""
+            bough.dump(sys.stdout)
+            threading.Thread(target=interrupts_main, args=[lambda: None]).start()
+        """)
+
+    def test_name_of_main_that_has_taken_the_signals(self):
+        """main has its name in reports although only another thread has used bough: main handles the signals for it"""
+        self.main_is_named("""
+            threading.Thread(target=interrupts_main, args=[taken.wait]).start()
             while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
                 pass
             taken.set()
-            os.read(r, 1)
-        """
-        with Process("-c", textwrap.dedent(program)) as process:
-            self.assertEqual(process.end(), 0, process)
-        self.assertRegex(process.out, "(?m)^overdue MainThread$")
+        """)
 
     def test_name_of_main(self):
         """main has its name in the tree although the library knew it before the package did"""

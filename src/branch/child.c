@@ -324,8 +324,7 @@ static void destroy_lost_resource(struct bo_child *c)
         bo_ladder_guard(r.destroy, r.value, "the destructor of a lost child's resource");
 }
 
-/* An unread failure turns even a result of 0 into a failure (rule 26); if there is a failure, it is attached to that.
- * */
+/* An unread failure turns even a result of 0 into a failure, and is attached to another failure (rule 26). */
 static void add_unread(struct bo_child *c)
 {
     struct bo_failure *unread = bo_ending_unread();

@@ -24,7 +24,7 @@ static bough_thread *main_first; /* not NULL: a signal interrupts only main, and
 static struct sigaction pythons[NSIG];
 static bool posted[NSIG]; /* has on_signal() run since Python's handler last read this? */
 
-/* bough_signals() adds the calling thread to the tree: with the name that threading has for it. */
+/* The next function of the library adds main to the tree: main gets the name that threading has for it. */
 static void adopt_by_name(void)
 {
     char name[BP_NAME];
@@ -125,6 +125,7 @@ static PyObject *post_signal(PyObject *module, PyObject *number)
 static PyObject *signals_come_to_main_first(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
+    adopt_by_name();
     __atomic_store_n(&main_first, bough_self(), __ATOMIC_RELEASE);
     Py_RETURN_NONE;
 }
