@@ -55,7 +55,7 @@
 short word;
 bool record;                    /* a record is pending */
 byte posted;
-bool pend, pend_ours, road;     /* pending: the wake signal, and it is bough's; the fallback signal */
+bool pend, pend_ours, fallback;     /* pending: the wake signal, and it is bough's; the fallback signal */
 bool unsent, ticking;
 byte fails = FAILS;
 byte hpend; bool signals_over;  /* the program's signals: pending; no more come */
@@ -96,9 +96,9 @@ bool foreign_one;               /* the signal is not bough's, and the program ha
 #define IS_ASLEEP (pc[top] == ASLEEP || pc[top] == T_ASLEEP || pc[top] == SENDERS_ASLEEP)
 #define POSTING (pc[top] == POST_STEP || pc[top] == POST_SEND || pc[top] == POST_SENT)
 #define WAKE_COMES (!in_handler && pend && !blocked[top] && !POSTING)
-#define ROAD_COMES (!in_handler && road && !POSTING)
+#define FALLBACK_COMES (!in_handler && fallback && !POSTING)
 #define SIGNAL_COMES (!in_handler && hpend > 0 && top < DEPTH && !POSTING)
-#define SOMETHING_COMES (WAKE_COMES || ROAD_COMES || SIGNAL_COMES)
+#define SOMETHING_COMES (WAKE_COMES || FALLBACK_COMES || SIGNAL_COMES)
 #define STEPS (!in_handler && (pc[top] != POST_STEP || HAS_ROOM(word)) && !IS_ASLEEP && pc[top] != GONE && !(leaves_kernel && SOMETHING_COMES))
 #define QUIET (posted == NPOST && !unsent && !ticking && signals_over && hpend == 0)
 
@@ -130,7 +130,7 @@ inline sent() {
 #define CHANGED(w) (((w) + BO_CHANGE) & 511)
 #define RISES(w) (((w) & BO_IN) && !((w) & BO_DUE))
 
-/* post(): all signals are blocked. */
+/* bo_wake_step(), keep_promise(): all signals are blocked. */
 proctype poster() {
   bool promised, failed;
   record = true;
@@ -170,9 +170,9 @@ proctype ticker() {
   :: atomic { resends > 0 && !unsent && (word & BO_IN) && (word & BO_DUE) -> resends--; unsent = true }
   :: atomic { resends > 0 -> resends = 0 }
   /* The fallback signal, if the program blocks the wake signal. */
-  :: atomic { own[top] && pc[top] == ASLEEP && pend && !road && (word & BO_IN) && (word & BO_DUE) && HAS_ROOM(word) ->
+  :: atomic { own[top] && pc[top] == ASLEEP && pend && !fallback && (word & BO_IN) && (word & BO_DUE) && HAS_ROOM(word) ->
        word = (word | BO_NOTE) + BO_SENDER; ticking = true; failed = false }
-     road = true; atomic { sent() }; ticking = false
+     fallback = true; atomic { sent() }; ticking = false
   od }
 
 /* ---- others ------------------------------------------------------------------------------------------- */
@@ -217,6 +217,11 @@ inline elsewhere() {
 /* The kernel's EINTR does not show which handler has caused it: EWOKEN. If nothing is due, cut() returns it as EINTR if
  * the program has handlers. */
 #define PROGRAM_HANDLES (HRUNS > 0)
+#ifdef FAULT_FOREIGN
+#define FOREIGN_COUNTS false
+#else
+#define FOREIGN_COUNTS foreign_one
+#endif
 #ifdef FAULT_EINTR
 #define WOKEN ECUT
 #else
@@ -254,13 +259,13 @@ inline wake_arrived() {
      :: else
      fi
   :: (word & BO_IN) && (pc[top] == AFTER || pc[top] == T_AFTER) ->
-     if :: result[top] == EINTR && ((word & BO_DUE) || foreign_one) -> result[top] = WOKEN :: else fi;
+     if :: result[top] == EINTR && ((word & BO_DUE) || FOREIGN_COUNTS) -> result[top] = WOKEN :: else fi;
      if :: LEAVES_ON_TOP && (word & BO_DUE) -> come_back() :: else fi
   :: else -> elsewhere()
   fi;
   foreign_one = false }
 
-inline road_arrived() {
+inline handle_fallback() {
   if
   :: (word & BO_IN) && (word & BO_DUE) && pc[top] == BEFORE -> pc[top] = AFTER; result[top] = ECUT
   :: (word & BO_IN) && (word & BO_DUE) && pc[top] == T_BEFORE -> pc[top] = T_AFTER; result[top] = ECUT
@@ -430,9 +435,9 @@ proctype target() {
        ours = false; leaves_kernel = false;
        end_sleep(RESTARTS); in_handler = true }
   :: atomic { in_handler -> in_handler = false; leaves_kernel = true; wake_arrived() }
-  :: atomic { ROAD_COMES -> road = false;
+  :: atomic { FALLBACK_COMES -> fallback = false;
        assert(IN_CALL || jumped);
-       end_sleep(RESTARTS); leaves_kernel = true; road_arrived() }
+       end_sleep(RESTARTS); leaves_kernel = true; handle_fallback() }
   :: atomic { SIGNAL_COMES -> hpend--;
        if
 #ifndef POLL

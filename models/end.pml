@@ -17,10 +17,10 @@
 #define BO_WAITS 16
 #define BO_SENDER 32
 #define BO_SENDERS 96
-#define BO_GENERATION 128       /* one bit */
+#define GENERATION_BIT 128       /* one bit */
 #define WITHOUT(w, bits) ((w) & (255 - (bits)))
 #define SENDERS(w) (((w) & BO_SENDERS) / BO_SENDER)
-#define GENERATION(w) ((w) / BO_GENERATION)
+#define GENERATION(w) ((w) / GENERATION_BIT)
 
 byte word = BO_LIVE;
 byte pins;
@@ -138,7 +138,7 @@ proctype target() { bool inside;
 #ifndef FAULT_ABANDON
   if :: inside -> word = WITHOUT(word, BO_IN); drain() :: else fi;
 #endif
-  word = (word & BO_SENDERS) + BO_GENERATION;           /* bo_generation_end() */
+  word = (word & BO_SENDERS) + GENERATION_BIT;           /* bo_generation_end() */
 #ifndef FAULT_PINS
   do
   :: atomic { pins == 0 -> break }
@@ -154,7 +154,7 @@ proctype target() { bool inside;
 #ifndef FAULT_SENDERS
     assert(SENDERS(word) == 0);
 #endif
-    word = BO_GENERATION + BO_LIVE }                    /* bo_publish() */
+    word = GENERATION_BIT + BO_LIVE }                    /* bo_publish() */
   foreign_code = true; MAY; foreign_code = false;
   atomic { assert(records == 0); exited = true } }
 

@@ -42,9 +42,14 @@ bool foreign_due, silent_due, again, cut;
 #define PENDS(s) (high > 0 && ((s) == 0 || !MUFFLED(s)))
 #define FIRST(s) (lasts[s] && seq[s] >= low -> seq[s] + 1 : low)     /* the reason: the record that was posted first */
 #define GRACE_RUNS (lasts[1] || lasts[2])
+#ifdef FAULT_GRACE
+#define RAN_OUT(s) true
+#else
+#define RAN_OUT(s) (!lasts[s])                  /* grace_ran_out() */
+#endif
 #define QUIET (posted == NPOST && !work && !ticking && !GRACE_RUNS)
 
-/* post(): also by the ticker. The edge: any of the bits rises. */
+/* bo_wake_step(): also by the ticker. The edge: any of the bits rises. */
 inline post_step() {
 #ifdef FAULT_EDGE
   wake = wake || ((word & BO_IN) && !(word & BO_DUE));
@@ -144,9 +149,9 @@ inline step() {
   /* bo_level_recompute(); grace_ran_out() */
   :: pc == SETTLE_LOAD -> w = word; GO(SETTLE_FOREIGN)
   :: pc == SETTLE_FOREIGN -> foreign_due = PENDS(1); if :: foreign_due -> GO(SETTLE_SILENT) :: else -> GO(SETTLE_FOREIGN_LATE) fi
-  :: pc == SETTLE_FOREIGN_LATE -> if :: !lasts[1] -> seq[1] = 0; foreign_due = high > 0 :: else fi; GO(SETTLE_SILENT)
+  :: pc == SETTLE_FOREIGN_LATE -> if :: RAN_OUT(1) -> seq[1] = 0; foreign_due = high > 0 :: else fi; GO(SETTLE_SILENT)
   :: pc == SETTLE_SILENT -> silent_due = PENDS(2); if :: silent_due -> GO(SETTLE_STEP) :: else -> GO(SETTLE_SILENT_LATE) fi
-  :: pc == SETTLE_SILENT_LATE -> if :: !lasts[2] -> seq[2] = 0; silent_due = high > 0 :: else fi; GO(SETTLE_STEP)
+  :: pc == SETTLE_SILENT_LATE -> if :: RAN_OUT(2) -> seq[2] = 0; silent_due = high > 0 :: else fi; GO(SETTLE_STEP)
   :: pc == SETTLE_STEP && word != w -> GO(SETTLE_LOAD)
   :: pc == SETTLE_STEP && word == w ->
      word = WITHOUT(word, BO_ALL_DUE);

@@ -85,12 +85,17 @@ proctype ticker() { short seen; byte section;
      ticking = false
   od }
 
-/* bo_level_set(): the word follows the regions. */
-inline level_set() {
+/* set_level(): the word follows the regions. */
+#ifdef FAULT_NESTED
+#define SECTION_IS_OPEN mine[top]       /* the end of an inner section ends the outer one */
+#else
+#define SECTION_IS_OPEN (crit_depth > 0)
+#endif
+inline set_level() {
   word = WITHOUT(word, BO_DISABLED | BO_TIMED);
   if :: crit_depth == 0 -> word = WITHOUT(word, BO_OVERRUN) :: else fi;
   if
-  :: crit_depth > 0 && !(word & BO_OVERRUN) -> word = WITHOUT(word, BO_DUE) | BO_DISABLED | BO_TIMED
+  :: SECTION_IS_OPEN && !(word & BO_OVERRUN) -> word = WITHOUT(word, BO_DUE) | BO_DISABLED | BO_TIMED
   :: else ->
 #ifndef FAULT_UNMASK
      if :: (w[top] & BO_DISABLED) && (word & BO_PENDING) -> word = word | BO_DUE :: else fi
@@ -122,7 +127,8 @@ inline step() {
 #endif
      GO(SECTION_SPENT)
   :: pc[top] == SECTION_SPENT -> if :: (word & BO_PENDING) && spent -> word = word | BO_OVERRUN :: else fi; GO(LEVEL_SET)
-  :: pc[top] == LEVEL_SET -> w[top] = word; level_set(); found[top] = (word & BO_DISABLED) != 0; protects = found[top];
+  :: pc[top] == LEVEL_SET -> w[top] = word; set_level(); found[top] = (word & BO_DISABLED) != 0;
+     protects = (crit_depth > 0 && !(word & BO_OVERRUN));
 #ifndef FAULT_MASK
      if :: (word & BO_PENDING) && found[top] -> work = true :: else fi;        /* with signals off: no handler comes in between */
 #endif

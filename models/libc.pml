@@ -12,6 +12,9 @@
 #ifndef HRUNS
 #define HRUNS 1
 #endif
+#ifndef ACTS
+#define ACTS 1          /* the operations of the handler: a wait, a call, clear (CLEAR), jump (JUMP) */
+#endif
 
 #define BO_DUE 1
 #define BO_IN 2
@@ -40,11 +43,13 @@ byte below[2];
 bool blocked[2];
 bool alive[2];                          /* ghost: the frame of the wait still exists */
 bool called[2];                         /* ghost: it is in a call */
-byte top, calls_left = 1, acts = 1;
+bool before[2];                         /* the mask had the wake signal before a nested call */
+byte top, calls_left = 1, acts = ACTS;
 bool leaves_kernel, jumped;
 bool watched;                           /* bo_ticker_watch() */
 
 #define IN_CALL (called[0] || called[1])
+#define ON_TOP (pc[top] == T_SET || pc[top] == T_TEST || pc[top] == T_BEFORE || pc[top] == T_AFTER)
 #define IS_ASLEEP (pc[top] == L_ASLEEP || pc[top] == W_ASLEEP || pc[top] == T_ASLEEP)
 #define WAKE_COMES (pend && !blocked[top])
 #define SIGNAL_COMES (hpend > 0 && top == 0)
@@ -87,6 +92,8 @@ proctype data_source() { if :: data = true :: true fi }
 
 inline send_to_self() { watched = true; word = word | BO_NOTE; send_wake() }
 
+inline come_back() { blocked[top] = true; send_to_self() }
+
 inline end_libc_waits() {
 #ifndef FAULT_UNTIL
   if :: listed[0] -> assert(alive[0]); until[0] = true :: else fi;               /* nothing is written to a frame that is gone */
@@ -96,17 +103,19 @@ inline end_libc_waits() {
 inline wake_arrived() {
   if
   :: !(word & BO_IN) -> skip
-  :: (word & BO_IN) && (pc[top] == W_SET || pc[top] == T_TEST) -> skip
+  :: (word & BO_IN) && pc[top] == W_SET -> skip
   :: (word & BO_IN) && pc[top] == W_BEFORE -> if :: word & BO_DUE -> pc[top] = W_AFTER :: else fi
-  :: (word & BO_IN) && pc[top] == T_BEFORE -> if :: word & BO_DUE -> pc[top] = T_AFTER :: else fi
-  :: (word & BO_IN) && (pc[top] == W_AFTER || pc[top] == T_AFTER) -> skip
+  :: (word & BO_IN) && pc[top] == W_AFTER -> skip
+  /* In a nested call the handler passes the wake on to the outer call, wherever it arrives. */
+  :: (word & BO_IN) && ON_TOP ->
+     if :: word & BO_DUE -> pc[top] = T_AFTER; come_back() :: else fi
 #ifndef FAULT_DEAD
   :: (word & BO_IN) && !IN_CALL -> word = WITHOUT(word, BO_IN | BO_REPEAT); listed[0] = false; listed[1] = false      /* left by a jump */
 #endif
   :: else ->
      if
      :: word & BO_REPEAT -> end_libc_waits()
-     :: !(word & BO_REPEAT) && (word & BO_DUE) -> blocked[top] = true; send_to_self()
+     :: !(word & BO_REPEAT) && (word & BO_DUE) -> come_back()
      :: else
      fi
   fi }
@@ -122,7 +131,7 @@ inline end_sleep() {
 
 inline frame_ends() {
   pc[1] = CODE; listed[1] = false; until[1] = false; taken[1] = false; below[1] = 0; blocked[1] = false; alive[1] = false;
-  called[1] = false; top = 0; leaves_kernel = true }
+  called[1] = false; before[1] = false; top = 0; leaves_kernel = true }
 
 inline step() {
   if
@@ -139,6 +148,9 @@ inline step() {
   :: pc[top] == BODY ->
      if
      :: acts > 0 -> acts--; called[1] = true; GO(L_BEGIN)
+#ifdef CLEAR
+     :: acts > 0 -> acts--; record = false; word = WITHOUT(word, BO_DUE)               /* bough_clear(): level.pml has its steps */
+#endif
      :: acts > 0 -> acts--; called[1] = true; if :: word & BO_IN -> GO(T_SET) :: else -> word = word | BO_IN; GO(W_SET) fi
 #ifdef JUMP
      :: acts > 0 && pc[0] != GONE -> acts--; jumped = called[0]; called[0] = false; alive[0] = false; pc[0] = CODE; blocked[0] = false; until[0] = false; taken[0] = false; frame_ends()
@@ -146,7 +158,7 @@ inline step() {
      :: true -> frame_ends()
      fi
 
-  /* bo_libc_begin(); `announce` */
+  /* bo_libc_begin(), announce_libc_wait() */
   :: pc[top] == L_BEGIN -> alive[top] = true; listed[top] = true; until[top] = false; below[top] = word & (BO_IN | BO_REPEAT);
      word = word | BO_IN | BO_REPEAT;
      if :: below[top] & BO_IN -> GO(L_OPEN) :: else -> GO(L_LOOK) fi
@@ -170,7 +182,7 @@ inline step() {
      if
      :: !(below[top] & BO_IN) && (word & BO_UNDER_WAY) -> GO(SENDERS_WAIT)
 #ifndef FAULT_AGAIN
-     :: (below[top] & BO_IN) && (word & BO_DUE) -> blocked[top] = true; send_to_self(); leaves_kernel = true; called[top] = false; GO(CALLER)
+     :: (below[top] & BO_IN) && (word & BO_DUE) -> come_back(); leaves_kernel = true; called[top] = false; GO(CALLER)       /* bo_wake_again() */
 #endif
      :: else -> called[top] = false; GO(CALLER)
      fi;
@@ -185,12 +197,12 @@ inline step() {
   :: pc[top] == W_AFTER -> word = WITHOUT(word, BO_IN); GO(W_OUT)
   :: pc[top] == W_OUT -> if :: word & BO_UNDER_WAY -> GO(SENDERS_WAIT) :: else -> called[top] = false; GO(CALLER) fi
 
-  /* call_on_top() */
-  :: pc[top] == T_SET -> blocked[top] = false; leaves_kernel = true; GO(T_TEST)
+  /* call_on_top(), bo_window_on_top() */
+  :: pc[top] == T_SET -> before[top] = blocked[top]; blocked[top] = false; leaves_kernel = true; GO(T_TEST)
   :: pc[top] == T_TEST -> if :: word & BO_DUE -> GO(T_AFTER) :: else -> GO(T_BEFORE) fi
   :: pc[top] == T_BEFORE -> GO(T_ASLEEP)
   :: pc[top] == T_AFTER -> GO(T_OUT)
-  :: pc[top] == T_OUT -> if :: word & BO_DUE -> blocked[top] = true; send_to_self(); leaves_kernel = true :: else fi; called[top] = false; GO(CALLER)
+  :: pc[top] == T_OUT -> blocked[top] = blocked[top] || before[top]; before[top] = false; leaves_kernel = true; called[top] = false; GO(CALLER)
   fi }
 
 #define STEPS (!IS_ASLEEP && pc[top] != GONE && !(leaves_kernel && (WAKE_COMES || SIGNAL_COMES)) && !(pc[top] == SENDERS_WAIT && SENDERS(word) != 0))
