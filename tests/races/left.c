@@ -66,6 +66,51 @@ static void keep_left(const char *line)
         snprintf(left_line, sizeof left_line, "%s", line);
 }
 
+/* The next call is further up the stack: each machine recognises that the read was left. */
+__attribute__((noinline)) static void leave_a_deep_read_by_a_jump(struct target *t)
+{
+    char above[4096];
+    __asm__ volatile("" : : "r"(above) : "memory");
+    leave_a_read_by_a_jump(t);
+    __asm__ volatile("" : : "r"(above) : "memory");
+}
+
+static void *jumper_without_a_wake(void *argument)
+{
+    struct target *t = argument;
+    char byte;
+    t->self = bough_self();
+    leave_a_deep_read_by_a_jump(t);
+    CHECK(word_of(t->self) & BO_IN);
+    CHECK_EQ(left_line[0], '\0');
+    CHECK_EQ(write(t->pipe[1], "x", 1), 1);
+    CHECK_EQ(bough_read(t->pipe[0], &byte, 1), 1);
+    CHECK(!(word_of(t->self) & BO_IN));
+    return NULL;
+}
+
+TEST(a_call_left_by_a_jump_is_reported_by_the_next_call)
+{
+    struct t_gate in_call = {0};
+    struct target t = {.more = &in_call};
+    char start[32];
+    if (T_TSAN)
+        SKIP("the thread sanitizer runs the handler only after the call");
+    bough_set_report(keep_left);
+    CHECK_EQ(pipe(t.pipe), 0);
+    catch_signal(SIGUSR1, jump_out, 0, 0);
+    t_spawn(&t.thread, jumper_without_a_wake, &t);
+    t_gate_wait(&in_call);
+    t_until_blocked(t.thread.tid);
+    pthread_kill(t.thread.handle, SIGUSR1);
+    t_join(&t.thread);
+    snprintf(start, sizeof start, "thread %d has left", (int)t.thread.tid);
+    CHECK(strstr(left_line, start));
+    close(t.pipe[0]);
+    close(t.pipe[1]);
+}
+
+/* A wake comes before the next call. */
 TEST(a_call_left_by_a_jump_is_detected_by_the_next_call)
 {
     struct t_gate in_call = {0};
