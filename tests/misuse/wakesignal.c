@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A program that uses the wake signal itself, blocks it, or names another. */
+#include <sys/resource.h>
 #include "semantics/target.h"
 
 /* ---- a handler of the program ------------------------------------------------------------------------------------ */
@@ -175,10 +176,31 @@ TEST(bad_report_the_signal)
     t_note("done");
 }
 
+/* Prints when a wake was refused, and when it came. */
+TEST(bad_find_no_room)
+{
+    struct rlimit full, before;
+    struct target t = {0};
+    bough_set_report(keep_report);
+    target_start(&t);
+    CHECK_EQ(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+    full = (struct rlimit){0, before.rlim_max};
+    CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &full), 0);
+    CHECK_EQ(bough_interrupt(t.self, "no room"), 0);
+    t_until(reported("could not be sent"));
+    CHECK_EQ(__atomic_load_n(&t.cut.open, __ATOMIC_ACQUIRE), 0);
+    CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &before), 0);
+    target_was_cut(&t);
+    target_end(&t);
+    t_note("refused, then sent");
+}
+
+static const char *test_to_run = "bad_report_the_signal";
+
 static void run_again(void *value)
 {
     setenv("BOUGH_SIGNAL", value, 1);
-    execl("/proc/self/exe", "again", "--here", "bad_report_the_signal", (char *)NULL);
+    execl("/proc/self/exe", "again", "--here", test_to_run, (char *)NULL);
     _exit(127);
 }
 
@@ -201,6 +223,17 @@ TEST(a_real_time_signal_can_be_used)
 #ifdef __GLIBC__
     says("34", "caught: 34.", 0);
 #endif
+}
+
+/* Fixed bug: the refusal was ignored, and the thread was never woken. The kernel queues each real-time signal, if there
+ * is room. */
+TEST(a_real_time_signal_for_which_there_is_no_room_is_sent_later)
+{
+    char number[8], text[4096];
+    snprintf(number, sizeof number, "%d", SIGRTMAX);
+    test_to_run = "bad_find_no_room";
+    CHECK_EXITED(t_run_output(run_again, number, text, sizeof text), 0);
+    CHECK(strstr(text, "refused, then sent"));
 }
 
 TEST(the_default_is_sigurg)
