@@ -45,6 +45,30 @@ TEST(a_call_of_a_handler_fails_while_the_word_is_recomputed)
     close(fds[1]);
 }
 
+/* The step that ends a critical section makes the interrupt due: a handler may call directly after that step. */
+static void call_where_a_section_has_ended(void)
+{
+    bo_hook_region_left = NULL;
+    raise(SIGUSR1);
+}
+
+TEST(a_call_of_a_handler_fails_as_soon_as_a_section_has_ended)
+{
+    int fds[2];
+    CHECK_EQ(pipe(fds), 0);
+    nested_fd = fds[0];
+    catch_signal(SIGUSR1, read_on_top, SA_RESTART, 0);
+    BOUGH_CRITICAL(BOUGH_SEC(3600)) {
+        CHECK_EQ(bough_interrupt(bough_self(), "during the section"), 0);
+        bo_hook_region_left = call_where_a_section_has_ended;
+    }
+    CHECK_EQ(nested_result, -1);
+    CHECK_EQ(nested_error, ECANCELED);
+    CHECK_EQ(bough_clear(NULL), 1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 /* A post that finds the word due changes no bit of it; a thread that is recomputing the word must not overlook it. */
 static bough_thread *settler;
 
