@@ -11,8 +11,10 @@ HEADER = root / "src" / "state" / "word.h"
 STEP = re.compile(r"\bX\((\w+),\s*(\w+),")
 USE = re.compile(r"\bBO_BY_(\w+)")
 FUNCTION = re.compile(r"^\w[^;{}()#]*?\b(\w+)\([^;{}]*\)\s*\{.*?^\}", re.M | re.S)
-# A change of a word by an atomic operation. A word is usually a field or a parameter named `word`.
-PLAIN = re.compile(r"\b(?:bo_(?:or|and|swap|cas|add|sub|store)_\w+|atomic_\w+)\s*\(&?(?:\w+(?:->|\.))+word\b")
+# A change of a word by an atomic operation. A word is a field named `word`, or what a `bo_word *` points to.
+CHANGE = r"\b(?:bo_(?:or|and|swap|cas|add|sub|store)_\w+|atomic_\w+)\s*\("
+PLAIN = re.compile(CHANGE + r"&?(?:\w+(?:->|\.))+word\b")
+POINTER = re.compile(r"\b(?:bo_word|_Atomic uint64_t) \*(\w+)")
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 
 
@@ -55,8 +57,16 @@ def check_plain():
     """only bo_word_step(), _set(), _clear() and _put(), which check the step, change a word"""
     for path, text in sources():
         for match in PLAIN.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            yield f"{path.relative_to(root)}:{line}: {match.group()}"
+            yield place(path, text, match.start(), match)
+        for function in FUNCTION.finditer(text):
+            for name in set(POINTER.findall(function.group())):
+                for match in re.finditer(CHANGE + name + r"\b", function.group()):
+                    yield place(path, text, function.start() + match.start(), match)
+
+
+def place(path, text, start, match):
+    line = text.count("\n", 0, start) + 1
+    return f"{path.relative_to(root)}:{line}: {match.group()}"
 
 
 if len(listed()) < 20:
