@@ -60,7 +60,7 @@ struct bo_ladder_cells {
  *   name        written by the owner only, always terminated
  *
  * Of a thread:
- *   unsent      a signal could not be sent, or there was no room to count its sender: the ticker sends it
+ *   unsent      a signal could not be sent: the ticker sends it
  *   last_wake_at    when the last wake was sent, or an asynchronous region became due
  *   wakes_sent  wake signals sent since the thread last left a call
  *   diagnoses   how often the ticker has diagnosed this wake

@@ -49,7 +49,8 @@
  *       |                              v                                                                        v
  *       +<-- owner: senders 0: clear NOTE, one system call <-- NOTE <-- owner, window: clear IN --------------- IN|NOTE, 0
  *
- * The signal's handler only reads the word, except that it sets NOTE for a signal that it sends to the calling thread.
+ * The signal's handler changes the word in three cases only: it sets NOTE for a signal that it sends to the calling
+ * thread (TO_SELF), clears IN of a call that a jump has left (LEFT), and answers the ladder (ANSWER, FREEZE).
  * Leaving the call acknowledges the wake. A poster that finds the word due sends nothing: the poster that made it due
  * sends, or has sent. If a signal cannot be sent, or changes nothing within 50 ms, the ticker sends it again, by the
  * same step. A sender that finds the count full waits until another sender has finished.
