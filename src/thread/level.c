@@ -113,6 +113,7 @@ void bo_level_recompute(struct bo_thread *t)
         if (w & BO_EVENT)
             quiet_event(t);
         next = word_of_records(t, w);
+        BO_HOOK(settled);
     } while (!bo_word_step(&t->t.word, &w, next, BO_BY_RECORDS));
     if (next & BO_DUE)
         due_by_owner(t, next, !(w & BO_DUE));

@@ -69,12 +69,13 @@ TEST(a_call_of_a_handler_fails_as_soon_as_a_section_has_ended)
     close(fds[1]);
 }
 
-/* A post that finds the word due changes no bit of it; a thread that is recomputing the word must not overlook it. */
+/* A post that finds the word due changes no bit of it. If it comes after the records were read, only the count of
+ * changes shows it to the thread that is recomputing the word. */
 static bough_thread *settler;
 
 static void post_while_settling(void)
 {
-    bo_hook_settling = NULL;
+    bo_hook_settled = NULL;
     struct bough_event event = {.kind = BOUGH_OPERATOR};
     CHECK(bough_post_event(settler, &event).record);
 }
@@ -83,7 +84,7 @@ TEST(a_thread_that_recomputes_its_word_sees_a_post_to_a_word_that_is_due)
 {
     settler = bough_self();
     CHECK_EQ(bough_interrupt(settler, "to be cleared"), 0);
-    bo_hook_settling = post_while_settling;
+    bo_hook_settled = post_while_settling;
     CHECK_EQ(bough_clear_kind(NULL, BOUGH_STOP), 1);
     CHECK_ERR(bough_check(), ECANCELED);
     CHECK_EQ(bough_clear(NULL), 1);
