@@ -147,6 +147,41 @@ TEST(the_ticker_disarms_no_timer_that_it_has_not_examined)
     is_taken_back();
 }
 
+static _Atomic int all_scans;
+
+static void stop_the_scan_of_the_end(void)
+{
+    all_scans++;
+    stop_the_first_scan();
+}
+
+/* As above, but the timer is set already, for a record that has just been cleared: the post changes only the count of
+ * posters. */
+TEST(the_ticker_disarms_no_timer_that_a_new_post_relies_on)
+{
+    struct bough_event first = {.kind = BOUGH_EXIT, .reason = "cleared before the check"};
+    struct bough_event second = {.kind = BOUGH_EXIT, .reason = "it comes during the check"};
+    NEED_HOOKS();
+    bo_hook_caps_scanned = stop_the_scan_of_the_end; /* before the ticker runs */
+    bough_self();
+    kernel_timer = timer_id();
+    bough_post_event(BOUGH_ROOT, &first);
+    for (int i = 0; i < 3; i++) {
+        int before = all_scans;
+        bo_ticker_attend();
+        t_until(all_scans > before);
+    }
+    begun = 1;
+    bough_clear_kind(BOUGH_ROOT, BOUGH_EXIT);
+    t_gate_wait(&hook_reached);
+    bough_post_event(BOUGH_ROOT, &second);
+    CHECK(is_set(kernel_timer));
+    t_gate_open(&hook_go);
+    t_until(scans >= 2);
+    CHECK(set_at_the_second);
+    is_taken_back();
+}
+
 static void *posts_an_exit(void *unused)
 {
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = "its poster is delayed"};
