@@ -42,6 +42,8 @@
     X(retired)         /* a generation has ended, its thread has the slot still */                \
     X(worker_kept)     /* counts: a worker checks whether another child can run on it */          \
     X(ticker_looks)    /* on the ticker's thread, before it examines a slot */                    \
+    X(work_half)       /* the first of the two steps that list a slot for the ticker is done */   \
+    X(timer_late)      /* the ticker's next time is lowered, its timer is not set yet */          \
     X(link_followed)   /* counts: a walk outwards examines a branch */                            \
     X(slot_looked_at)  /* counts: a scan below a target examines a thread's slot */               \
     X(arena_lent)      /* a thread forks, and holds the lock of the arena's mapping */            \

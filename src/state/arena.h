@@ -53,7 +53,6 @@ struct bo_ladder_cells {
  *
  *   due         bit k: a record of kind k is pending for this target
  *   pins        posters that are writing a record here: the slot waits for them
- *   work_next, work_here   link and membership of the ticker's work list, see ticker.c
  *   wake_subtree  a signal handler marked the target: the ticker wakes the threads below it
  *   tick_at     when the ticker examines the slot; only the ticker uses it
  *   ladder      the values that bough_ladder_set() has set
@@ -75,10 +74,9 @@ struct bo_target {
     bo_word word; /* state/word.h. Of a branch: generation and LIVE only */
     _Atomic uint32_t due;
     _Atomic uint32_t pins;
-    _Atomic uint32_t work_next;
     _Atomic uint32_t free_next;
     uint32_t index;
-    _Atomic uint8_t work_here, wake_subtree, unsent, put_off;
+    _Atomic uint8_t wake_subtree, unsent, put_off;
     _Atomic int64_t tick_at;
     _Atomic int64_t last_wake_at;
     _Atomic uint32_t wave, join_waiters;
@@ -353,7 +351,7 @@ struct bo_header {
 };
 
 #define BO_ARENA_MAGIC "bough arena"
-enum { BO_ARENA_VERSION = 12 };
+enum { BO_ARENA_VERSION = 13 };
 
 /* Where the arena is mapped in this process, and its mailbox. NULL: there is no mailbox, because the arena is
  * hidden. */

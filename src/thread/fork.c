@@ -167,7 +167,6 @@ static void copy_target(struct bo_target *to, const void *from, size_t size, con
 {
     copy_words(to, from, size);
     bo_store_relaxed(&to->pins, 0);
-    bo_store_relaxed(&to->work_here, 0);
     bo_store_relaxed(&to->wake_subtree, 0);
     put_serials(to, serials);
     bo_arena_occupy(to);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "base/futex.h"
 #include "base/hook.h"
+#include "base/mask.h"
 #include "base/raw.h"
 #include "state/arena.h"
 #include "state/clock.h"
@@ -56,16 +57,14 @@ static void set_ticker_timer(int64_t when)
     bo_raw4(SYS_timer_settime, ticker_timer, TIMER_ABSTIME, (long)&at, 0);
 }
 
-/* Wakes the ticker at `when` on CLOCK_MONOTONIC, or earlier. */
-static void wake_by(int64_t when)
+static void lower_next_wake(int64_t when)
 {
     int64_t next = bo_load_seq(&next_wake);
-    if (bo_load_acquire(&ticker_state) != RUNNING)
-        return;
     do
         if (when >= next)
             return;
     while (!bo_cas_seq(&next_wake, &next, when));
+    BO_HOOK(timer_late);
     for (;;) {
         set_ticker_timer(when);
         next = bo_load_seq(&next_wake);
@@ -75,18 +74,38 @@ static void wake_by(int64_t when)
     }
 }
 
-/* ---- the work list: a stack of slots ----------------------------------------------------------------- */
-
-static _Atomic uint32_t work; /* item on top; BO_NONE: empty */
-
-static void enlist(struct bo_target *t)
+/* Wakes the ticker at `when` on CLOCK_MONOTONIC, or earlier. All signals are blocked between the two steps: a thread
+ * that finds `next_wake` low does not set the timer, even if it is a signal handler that has interrupted this one. */
+static void wake_by(int64_t when)
 {
-    if (bo_swap_seq(&t->work_here, 1))
-        return; /* the slot is listed already; the ticker clears this flag before it examines the slot */
-    uint32_t top = bo_load_relaxed(&work);
-    do
-        bo_store_relaxed(&t->work_next, top);
-    while (!bo_cas_seq(&work, &top, bo_item_of(t)));
+    int64_t next = bo_load_seq(&next_wake);
+    if (bo_load_acquire(&ticker_state) != RUNNING || when >= next)
+        return;
+    uint64_t mask = bo_signals_off();
+    lower_next_wake(when);
+    bo_signals_on(mask);
+}
+
+/* ---- the work list: a bit for each slot, and a bit for each word of these bits ------------------------ */
+
+enum { LISTED_WORDS = (BO_THREADS + BO_BRANCHES) / 64 };
+static _Atomic uint64_t listed[LISTED_WORDS], listed_words[LISTED_WORDS / 64];
+
+/* A signal handler may jump out between the two steps. So each request makes both, even if the slot is listed. */
+static void enlist(const struct bo_target *t)
+{
+    uint32_t n = t->index + (bo_is_branch(t) ? BO_THREADS : 0);
+    bo_or_seq(&listed[n / 64], (uint64_t)1 << n % 64);
+    BO_HOOK(work_half);
+    bo_or_seq(&listed_words[n / 4096], (uint64_t)1 << n / 64 % 64);
+}
+
+static bool has_work(void)
+{
+    for (uint32_t i = 0; i < LISTED_WORDS / 64; i++)
+        if (bo_load_seq(&listed_words[i]))
+            return true;
+    return false;
 }
 
 void bo_ticker_look(struct bo_target *t)
@@ -193,16 +212,27 @@ static void look_at_item(uint32_t item)
 
 /* ---- the thread ---------------------------------------------------------------------------------------- */
 
+/* Clears the bits before it examines the slots: a later request lists a slot again. */
+static void take_word(uint32_t word)
+{
+    for (uint64_t bits = bo_swap_seq(&listed[word], 0); bits; bits &= bits - 1) {
+        uint32_t n = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        look_at_item(n < BO_THREADS ? n : (n - BO_THREADS) | BO_ITEM_BRANCH);
+    }
+}
+
 static void take_work(void)
 {
-    uint32_t item = bo_swap_seq(&work, BO_NONE);
-    while (item != BO_NONE) {
-        struct bo_target *t = bo_item_target(item);
-        uint32_t next = bo_load_relaxed(&t->work_next);
-        bo_store_seq(&t->work_here, 0); /* before the check: a later request lists the slot again */
-        look_at_item(item);
-        item = next;
-    }
+    for (uint32_t i = 0; i < LISTED_WORDS / 64; i++)
+        for (uint64_t words = bo_swap_seq(&listed_words[i], 0); words; words &= words - 1)
+            take_word(i * 64 + (uint32_t)__builtin_ctzll(words));
+}
+
+static void forget_work(void)
+{
+    for (uint32_t i = 0; i < LISTED_WORDS / 64; i++)
+        for (uint64_t words = bo_swap_seq(&listed_words[i], 0); words; words &= words - 1)
+            bo_store_relaxed(&listed[i * 64 + (uint32_t)__builtin_ctzll(words)], 0);
 }
 
 static void take_due(void)
@@ -246,7 +276,7 @@ static void sleep_until(int64_t when)
     bool timed = bo_load_relaxed(&has_timer);
     uint32_t seen = bo_load_seq(&alarms);
     bo_store_seq(&next_wake, when);
-    if (bo_load_seq(&work) != BO_NONE || bo_load_seq(&attended))
+    if (has_work() || bo_load_seq(&attended))
         return;
     if (bo_unlikely(!timed)) {
         sleep_without_timer(seen, when);
@@ -374,7 +404,7 @@ void bo_ticker_after_fork(void)
     bo_store_relaxed(&ticker_awaited, 0);
     bo_clock_after_fork();
     bo_store_relaxed(&ticker_state, NOT_RUNNING);
-    bo_store_relaxed(&work, BO_NONE);
+    forget_work();
     bo_store_relaxed(&ticker_starting.state, 0);
     bo_timer_heap_clear();
 }

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules 3, 13 and 19: a signal's handler interrupts the library between two steps that belong together, or leaves the
+ * library there by a siglongjmp(). Later calls and other threads work as before. */
+#include <setjmp.h>
+#include "hooks.h"
+
+/* ---- a handler that jumps out ------------------------------------------------------------------------------------ */
+
+#define NEED_HANDLERS()                                                                \
+    do {                                                                               \
+        NEED_HOOKS();                                                                  \
+        if (T_TSAN)                                                                    \
+            SKIP("the thread sanitizer runs a handler only after the library's call"); \
+    } while (0)
+
+static sigjmp_buf out;
+
+static void jump(int signo)
+{
+    siglongjmp(out, signo);
+}
+
+/* Only the first pass of the hook. */
+static void jump_here(void)
+{
+    if (t_tid() == hooked && hook_passed++ == 0)
+        raise(SIGUSR1);
+}
+
+static void jump_at(void (*volatile *hook)(void))
+{
+    catch_signal(SIGUSR1, jump, 0, 0);
+    hooked = t_tid();
+    __atomic_store_n(hook, jump_here, __ATOMIC_SEQ_CST);
+}
+
+static int set_it_and_jump(bough_branch *b, bough_time deadline)
+{
+    if (sigsetjmp(out, 1) != 0)
+        return 1;
+    bough_set_deadline(b, deadline);
+    return 0;
+}
+
+/* Fixed bug: the ticker did not examine the branch again, or slept until its former time. */
+static void later_deadlines_fire(void (*volatile *hook)(void))
+{
+    BOUGH_BRANCH(b) {
+        bough_time first = bough_after(BOUGH_MS(1));
+        jump_at(hook);
+        CHECK_EQ(set_it_and_jump(b, first), 1);
+        *hook = NULL;
+        t_until(bough_now() > first);
+        bough_set_deadline(b, bough_after(BOUGH_MS(20)));
+        CHECK_ERR(bough_usleep(5000000), ECANCELED);
+    }
+    CHECK_EQ(bough_last_result(), ETIMEDOUT);
+}
+
+TEST(a_deadline_fires_although_a_jump_left_the_listing_of_its_slot)
+{
+    NEED_HANDLERS();
+    later_deadlines_fire(&bo_hook_work_half);
+}
+
+TEST(a_deadline_fires_although_a_jump_left_the_setting_of_the_timer)
+{
+    NEED_HANDLERS();
+    later_deadlines_fire(&bo_hook_timer_late);
+}
