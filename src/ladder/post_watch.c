@@ -2,6 +2,7 @@
 #include "ladder/post_watch.h"
 #include <bough/ladder.h>
 #include "base/futex.h"
+#include "base/mask.h"
 #include "ladder/helper_threads.h"
 #include "ladder/ring.h"
 #include "ladder/times.h"
@@ -14,7 +15,8 @@ enum { ROOM = 256 };
 
 static struct item {
     struct bo_ring_item head;
-    bool dropped; /* the transition did not come about */
+    bool dropped;  /* the transition did not come about */
+    uint64_t mask; /* the signals that the thread had blocked before */
     struct bough_posting posting;
     char name[BO_NAME], wider_name[BO_NAME];
 } posting_items[ROOM];
@@ -85,15 +87,21 @@ static void fill_in(struct item *i, const struct bo_record *r, uint64_t state, e
         fill_in_names(i, target);
 }
 
+/* All signals are blocked until bo_ladder_changed(): if a signal handler left by a jump in between, or the thread were
+ * frozen there, its place in the ring would keep all later reports back. */
 void *bo_ladder_changes(const struct bo_record *r, uint64_t state, enum bough_post_status status)
 {
     if (bo_likely(!bo_load_relaxed(&postings_wanted)))
         return NULL;
+    uint64_t mask = bo_signals_off();
     struct item *i = bo_ring_claim(&posting_ring);
-    if (i)
-        fill_in(i, r, state, status);
-    else
+    if (!i) {
         bo_add_relaxed(&lost, 1);
+        bo_signals_on(mask);
+        return NULL;
+    }
+    i->mask = mask;
+    fill_in(i, r, state, status);
     return i;
 }
 
@@ -102,8 +110,10 @@ void bo_ladder_changed(void *report, bool done)
     struct item *i = report;
     if (bo_likely(!i))
         return;
+    uint64_t mask = i->mask;
     i->dropped = !done;
     bo_ring_announce(&posting_ring, i);
+    bo_signals_on(mask);
 }
 
 void bo_post_watch_after_fork(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules 3, 13 and 19: a signal's handler interrupts the library between two steps that belong together, or leaves the
  * library there by a siglongjmp(). Later calls and other threads work as before. */
+#include <bough/ladder.h>
 #include <setjmp.h>
 #include "hooks.h"
 
@@ -67,4 +68,34 @@ TEST(a_deadline_fires_although_a_jump_left_the_setting_of_the_timer)
 {
     NEED_HANDLERS();
     later_deadlines_fire(&bo_hook_timer_late);
+}
+
+static _Atomic int cleared;
+
+static void count_cleared(const struct bough_posting *p, void *unused)
+{
+    (void)unused;
+    cleared += p->status == BOUGH_POST_CLEARED;
+}
+
+static int check_and_jump(void)
+{
+    if (sigsetjmp(out, 1) != 0)
+        return 1;
+    bough_check();
+    return 0;
+}
+
+/* Fixed bug: the report that the jump had left unfinished kept all later reports back. */
+TEST(posts_are_reported_although_a_jump_left_a_delivery)
+{
+    NEED_HANDLERS();
+    CHECK_EQ(bough_on_posting(count_cleared, NULL), 0);
+    CHECK_EQ(bough_interrupt(bough_self(), "to be delivered"), 0);
+    jump_at(&bo_hook_record_changes);
+    CHECK_EQ(check_and_jump(), 1);
+    bo_hook_record_changes = NULL;
+    CHECK_EQ(bough_clear(NULL), 1);
+    t_until(cleared);
+    CHECK_EQ(bough_on_posting(NULL, NULL), 0);
 }
