@@ -22,6 +22,7 @@
     X(add_published)   /* a child can be seen by posters, marks are not checked yet */            \
     X(child_ended)     /* a child's function has returned, its slot still lives */                \
     X(futex_woken)     /* a wait of src/sync/ was woken, and has not checked its object yet */    \
+    X(libc_announced)  /* the word shows a wait inside libc, its frame is not stored yet */       \
     X(libc_entered)    /* before libc waits for the calling thread */                             \
     X(settling)        /* a word was loaded, and the records are not read yet */                  \
     X(settled)         /* the records were read, and the word is not changed yet */               \

@@ -49,7 +49,7 @@ long bo_call_window(struct bo_thread *t, long nr, long a, long b, long c, long d
             return -BO_EON_TOP;
     t->call.frame = frame;
     bo_store_relaxed(&t->t.wakes_sent, 0);
-    bo_word_set(&t->t.word, BO_REPEAT, BO_BY_CALL);
+    bo_word_set(&t->t.word, BO_IN | BO_REPEAT, BO_BY_CALL); /* IN again: see announce_libc_wait() */
     BO_HOOK(call_entered);
     long r = bo_window_plain(t->call.due_byte, nr, a, b, c, d, e, f);
     BO_HOOK(call_left);
@@ -277,14 +277,23 @@ int bo_point(void)
 static const struct timespec far_away = {INT64_C(1) << 33, 0}, past = {0, 0};
 
 /* If this call is nested in another one, the wake signal may be blocked, as in call_on_top(). A wake that is delivered
- * now finds REPEAT, and the wait. */
+ * now finds REPEAT, and the wait. A signal that came before the frame was stored has compared the stack with the frame
+ * of an earlier call: it may have taken this call for one that a jump has left, and changed the word. */
 static void announce_libc_wait(struct bo_thread *t, struct bo_libc_wait *wait)
 {
     wait->below = bo_word_set(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LIBC_BEGIN);
-    if (wait->below & BO_IN)
+    BO_HOOK(libc_announced);
+    if (wait->below & BO_IN) {
         bo_wake_send_unblock();
-    else
-        t->call.frame = (uintptr_t)wait;
+        return;
+    }
+    t->call.frame = (uintptr_t)wait;
+    bo_signal_fence();
+    if (bo_load_seq(&t->t.word) & BO_IN)
+        return;
+    t->call.libc_wait = wait;
+    bo_signal_fence();
+    bo_word_set(&t->t.word, BO_IN | BO_REPEAT, BO_BY_LIBC_BEGIN);
 }
 
 BO_COLD static void record_wait(struct bo_libc_wait *wait, enum bo_trace_wait number, uint64_t object)

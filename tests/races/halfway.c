@@ -2,6 +2,7 @@
 /* Rules 3, 13 and 19: a signal's handler interrupts the library between two steps that belong together, or leaves the
  * library there by a siglongjmp(). Later calls and other threads work as before. */
 #include <bough/ladder.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include "hooks.h"
 
@@ -98,4 +99,54 @@ TEST(posts_are_reported_although_a_jump_left_a_delivery)
     CHECK_EQ(bough_clear(NULL), 1);
     t_until(cleared);
     CHECK_EQ(bough_on_posting(NULL, NULL), 0);
+}
+
+/* ---- a signal that is not bough's -------------------------------------------------------------------------------- */
+
+static sem_t empty;
+
+/* The frame of this call lies below those of the calls that follow it. */
+__attribute__((noinline)) static void call_from_deep_down(void)
+{
+    volatile char space[1 << 16];
+    space[0] = 0;
+    CHECK_EQ(bough_usleep(1 + (unsigned)space[0]), 0);
+    space[1] = space[0];
+}
+
+static void raise_the_wake_signal(void)
+{
+    if (t_tid() == hooked && hook_passed++ == 0)
+        raise(SIGURG);
+}
+
+static void *waits_in_libc(void *argument)
+{
+    struct target *t = argument;
+    t->self = bough_self();
+    call_from_deep_down();
+    hooked = t_tid();
+    __atomic_store_n(&bo_hook_libc_announced, raise_the_wake_signal, __ATOMIC_SEQ_CST);
+    t_gate_open(&t->known);
+    t->result = bough_sem_wait(&empty);
+    t->error = errno;
+    t_gate_open(&t->cut);
+    return NULL;
+}
+
+/* Fixed bug: the wait counted as left by a jump, because the word showed it before its frame was stored. No later post
+ * woke the thread. */
+TEST(a_wait_in_libc_that_a_signal_meets_at_its_start_is_interrupted)
+{
+    struct target t = {0};
+    NEED_HOOKS();
+    CHECK_EQ(sem_init(&empty, 0, 0), 0);
+    t_spawn(&t.thread, waits_in_libc, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(bough_interrupt(t.self, "stop"), 0);
+    t_until(t.cut.open);
+    t_join(&t.thread);
+    CHECK_EQ(t.result, -1);
+    CHECK_EQ(t.error, ECANCELED);
 }

@@ -67,6 +67,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_ticker_looks no_hook
 #define bo_hook_timer_late no_hook
 #define bo_hook_work_half no_hook
+#define bo_hook_libc_announced no_hook
 #define bo_hook_link_followed no_hook
 #define bo_hook_slot_looked_at no_hook
 #define bo_hook_arena_lent no_hook
