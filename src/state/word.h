@@ -13,8 +13,9 @@
  *                thread has not used it yet (thread/stranger.h)   makes the slot    use, or the release
  *  DISABLED      the level is `disabled`: a post is not due       owner             owner, ticker
  *  IN            inside an interruptible call                     owner             owner
- *  NOTE          a signal was sent since the owner last let all   a sender          owner
- *                sent signals be delivered
+ *  NOTE          a signal was sent since the owner last let all   a sender, owner   owner
+ *                sent signals be delivered; or a handler that
+ *                has interrupted the call has recomputed the word
  *  ASYNC         an asynchronous region is open, not disabled     owner             owner
  *  REPEAT        with IN: repeated signals end the call           owner             owner
  *  FOREIGN_DUE   due for foreign code                             poster, ticker,   owner: delivered there
@@ -181,7 +182,7 @@ static inline bool bo_word_has_room(uint64_t w)
     X(LET_IN, bo_wake_send_drain, 0, BO_NOTE)                                                           \
     X(LEVEL, set_level, BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_ALL_DUE,                   \
       BO_DISABLED | BO_TIMED | BO_ASYNC | BO_CLOSABLE | BO_OVERRUN | BO_ALL_DUE)                        \
-    X(RECORDS, bo_level_recompute, BO_PENDING | BO_ALL_DUE, BO_PENDING | BO_ALL_DUE)                    \
+    X(RECORDS, bo_level_recompute, BO_PENDING | BO_ALL_DUE | BO_NOTE, BO_PENDING | BO_ALL_DUE)          \
     X(WATCHFUL, be_watchful, BO_ALL_DUE, 0)                                                             \
     X(SECTION, count_section, BO_CHANGES, 0)                                                            \
     X(NO_BUDGET, bo_section_enter, BO_OVERRUN, 0)                                                       \

@@ -210,7 +210,10 @@ BO_COLD long bo_call_rest(struct bo_thread *t, long result, long nr, long a, lon
                                         : call_in_handler(t, nr, a, b, c, d, e, f);
     if (bo_load_seq(&t->t.word) & BO_UNDER_WAY)
         bo_wake_send_drain(t);
-    return is_cut(result) ? cut(t, result, nr, a, b, c, d, e, f) : result;
+    if (is_cut(result))
+        return cut(t, result, nr, a, b, c, d, e, f);
+    t->call.recomputed_on_top = false;
+    return result;
 }
 
 BO_COLD long bo_call_recorded(struct bo_thread *t, long nr, long a, long b, long c, long d, long e, long f)
@@ -341,6 +344,8 @@ bool bo_libc_end(struct bo_libc_wait *wait)
     bo_signal_fence();
     bo_word_clear(&t->t.word, (BO_IN | BO_REPEAT) & ~wait->below, BO_BY_LIBC_END);
     uint64_t w = bo_load_seq(&t->t.word);
+    if (!(wait->below & BO_IN))
+        t->call.recomputed_on_top = false;
     if (!(wait->below & BO_IN) && (w & BO_UNDER_WAY))
         bo_wake_send_drain(t);
     else if ((wait->below & BO_IN) && (w & BO_DUE))

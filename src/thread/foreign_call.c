@@ -15,6 +15,7 @@ void bo_foreign_abandon(struct bo_thread *t)
 void bo_call_abandon(struct bo_thread *t)
 {
     t->call.libc_wait = NULL;
+    t->call.recomputed_on_top = false;
     if (bo_unlikely(bo_load_relaxed(&t->call.recorded)))
         bo_trace_calls_left();
     bo_foreign_abandon(t);

@@ -104,6 +104,9 @@ static void be_watchful(struct bo_thread *t, uint64_t w)
  * The new word is computed from the records first, and stored only if nothing was posted since the word was loaded. So
  * a signal handler that interrupts this function finds the word due until then, and a post that has found the word due
  * already is not missed.
+ *
+ * If this is a signal handler that has interrupted a call, NOTE makes that call take the slow path at its end, where
+ * `recomputed_on_top` is reset: it must not count for a later call.
  */
 void bo_level_recompute(struct bo_thread *t)
 {
@@ -112,7 +115,7 @@ void bo_level_recompute(struct bo_thread *t)
         BO_HOOK(settling);
         if (w & BO_EVENT)
             quiet_event(t);
-        next = word_of_records(t, w);
+        next = word_of_records(t, w) | (w & BO_IN ? BO_NOTE : 0);
         BO_HOOK(settled);
     } while (!bo_word_step(&t->t.word, &w, next, BO_BY_RECORDS));
     if (next & BO_DUE)

@@ -2,6 +2,7 @@
 /* Rules 3, 13 and 19: a signal's handler interrupts the library between two steps that belong together, or leaves the
  * library there by a siglongjmp(). Later calls and other threads work as before. */
 #include <bough/ladder.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include "hooks.h"
@@ -149,4 +150,61 @@ TEST(a_wait_in_libc_that_a_signal_meets_at_its_start_is_interrupted)
     t_join(&t.thread);
     CHECK_EQ(t.result, -1);
     CHECK_EQ(t.error, ECANCELED);
+}
+
+/* ---- a handler that recomputes the word -------------------------------------------------------------------------- */
+
+static _Atomic int recomputed;
+
+static void recompute(int signo)
+{
+    int saved = errno;
+    (void)signo;
+    bough_clear_kind(NULL, BOUGH_OPERATOR); /* clears nothing */
+    recomputed = 1;
+    errno = saved;
+}
+
+static void *reads_and_polls(void *argument)
+{
+    struct target *t = argument;
+    struct pollfd fd = {.fd = t->pipe[0], .events = POLLIN};
+    char byte;
+    t->self = bough_self();
+    t_gate_open(&t->known);
+    CHECK_EQ(bough_read(t->pipe[0], &byte, 1), 1);
+    hooked = t_tid();
+    hook_passed = 0;
+    __atomic_store_n(&bo_hook_call_left, stop_here, __ATOMIC_SEQ_CST);
+    t_gate_open(&t->cut);
+    t->result = bough_poll(&fd, 1, -1);
+    t->error = errno;
+    return NULL;
+}
+
+/* Fixed bug: a handler that had interrupted an earlier call counted as the cause, so the poll failed with EINTR. */
+TEST(a_spurious_wake_does_not_end_a_call_after_a_call_that_a_handler_interrupted)
+{
+    struct target t = {0};
+    NEED_HANDLERS();
+    bough_self();
+    CHECK_EQ(pipe(t.pipe), 0);
+    catch_signal(SIGUSR1, recompute, SA_RESTART, 0);
+    t_spawn(&t.thread, reads_and_polls, &t);
+    t_gate_wait(&t.known);
+    t_until_blocked(t.thread.tid);
+    pthread_kill(t.thread.handle, SIGUSR1);
+    t_until(recomputed);
+    CHECK_EQ(write(t.pipe[1], "x", 1), 1);
+    t_gate_wait(&t.cut);
+    t_until_blocked(t.thread.tid);
+    CHECK_EQ(bough_interrupt(BOUGH_ROOT, "cleared at once"), 0);
+    t_gate_wait(&hook_reached); /* the poll was woken, and the thread has not looked for the record yet */
+    CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+    t_gate_open(&hook_go);
+    CHECK_EQ(write(t.pipe[1], "x", 1), 1);
+    t_join(&t.thread);
+    CHECK_EQ(t.result, 1);
+    close(t.pipe[0]);
+    close(t.pipe[1]);
 }
