@@ -5,14 +5,15 @@
 #include <poll.h>
 #include "hooks.h"
 
-enum { GRACE_MS = 20 };
+/* Long enough for the thread to come from the start of the grace period to the hook. */
+#define GRACE_NS ((bough_time)(BOUGH_MS(100) * t_scale()))
 
 static struct t_gate known;
 static bough_thread *self;
 
 static void *be_cut_twice(void *unused)
 {
-    struct bough_foreign ways = {.grace = BOUGH_MS(GRACE_MS)};
+    struct bough_foreign ways = {.grace = GRACE_NS};
     hooked = t_tid();
     self = bough_self();
     CHECK_EQ(bough_foreign_set(&ways), 0);
@@ -35,7 +36,7 @@ TEST(a_grace_period_that_ends_while_it_is_checked_is_over)
     t_gate_wait(&known);
     CHECK_EQ(bough_interrupt(self, "stop"), 0);
     t_gate_wait(&hook_reached);
-    bough_time over = bough_now() + BOUGH_MS(GRACE_MS);
+    bough_time over = bough_now() + GRACE_NS;
     t_until(bough_now() > over);
     t_gate_open(&hook_go);
     t_join(&t);
