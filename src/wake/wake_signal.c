@@ -16,7 +16,7 @@
 #include "wake/frames.h"
 #include "wake/wake_send.h"
 
-enum { MAX_UNHEEDED_WAKES = 16 };
+enum { MAX_UNHEEDED_WAKES = 16, HANDED_ON = 0x68616e64 };
 
 static struct sigaction wake_before; /* the previous handler of the wake signal */
 bool (*_Atomic bo_on_ask)(void *context);
@@ -109,21 +109,27 @@ BO_BARE static void wake_arrived(struct bo_thread *t, ucontext_t *uc, bool forei
         bo_async_cut(t, uc); /* does not return if it leaves the region */
 }
 
+/* The last bytes of a signal's information, which the kernel clears. */
+BO_BARE static uint32_t *mark_of(siginfo_t *info)
+{
+    return (uint32_t *)((char *)info + sizeof *info) - 1;
+}
+
 /* Forwards the signal to the previous handler. That handler may forward signals to the library's handler in turn: the
- * recursion ends after one round. Returns whether a handler has run. */
+ * recursion ends after one round, by a mark in the signal's information. A mark in the thread would stay set if the
+ * handler left by a jump. Returns whether a handler has run. */
 BO_BARE static bool hand_wake_on(int signo, siginfo_t *info, void *context)
 {
-    static BO_TLS bool handing_on;
     bool catches =
         (wake_before.sa_flags & SA_SIGINFO) || (wake_before.sa_handler != SIG_DFL && wake_before.sa_handler != SIG_IGN);
-    if (handing_on || !catches)
+    if (*mark_of(info) == HANDED_ON || !catches)
         return false;
-    handing_on = true;
+    *mark_of(info) = HANDED_ON;
     if (wake_before.sa_flags & SA_SIGINFO)
         wake_before.sa_sigaction(signo, info, context);
     else
         wake_before.sa_handler(signo);
-    handing_on = false;
+    *mark_of(info) = 0;
     return true;
 }
 

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule 13: the program uses the wake signal as well, and has installed its handler first. */
+#include <setjmp.h>
 #include <signal.h>
 #include "hooks.h"
 
 static _Atomic int handled;
 
+static sigjmp_buf out;
+static volatile sig_atomic_t jumps;
+
 static void count_one(int signo)
 {
-    (void)signo;
     handled++;
+    if (jumps)
+        siglongjmp(out, signo);
 }
 
 /* Runs before the library's constructor. */
@@ -42,4 +47,23 @@ TEST(a_signal_of_the_program_reaches_its_handler_while_a_wake_is_under_way)
     target_was_cut(&t);
     target_end(&t);
     CHECK_EQ(handled, 1);
+}
+
+static void raise_and_jump(void)
+{
+    jumps = 1;
+    if (sigsetjmp(out, 1) == 0)
+        raise(SIGURG);
+    jumps = 0;
+}
+
+/* Fixed bug: the thread counted as being in its handler for good, and got no more signals handed on. */
+TEST(a_handler_that_has_jumped_gets_the_next_signal)
+{
+    bough_self();
+    handled = 0;
+    raise_and_jump();
+    CHECK_EQ(handled, 1);
+    raise(SIGURG);
+    CHECK_EQ(handled, 2);
 }
