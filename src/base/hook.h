@@ -18,6 +18,7 @@
     X(record_changes)  /* a record is delivered or closed next, its report has a place already */ \
     X(record_changed)  /* a record is delivered or closed, the report is not handed out yet */    \
     X(post_promised)   /* a word counts a sender, nothing is written or sent yet */               \
+    X(post_no_room)    /* a word can count no more senders, a sender waits next */                \
     X(post_sent)       /* a word shows a wake under way, the signal is not sent yet */            \
     X(add_published)   /* a child can be seen by posters, marks are not checked yet */            \
     X(child_ended)     /* a child's function has returned, its slot still lives */                \

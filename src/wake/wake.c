@@ -68,6 +68,7 @@ static uint64_t counted(uint64_t next, unsigned promised)
 static uint64_t after_a_moment(const struct bo_thread *t)
 {
     static const struct timespec moment = {0, 20000};
+    BO_HOOK(post_no_room);
     bo_raw2(SYS_nanosleep, (long)&moment, 0);
     return bo_load_seq(&t->t.word);
 }
@@ -103,13 +104,17 @@ enum bo_waking bo_wake_step(struct bo_thread *t, uint32_t generation, uint64_t s
     return now & SIGNAL ? BO_WOKEN : BO_NOT_WOKEN;
 }
 
+/* If the word can't count more senders, these may all be writing to the event descriptor only: the signal is still to
+ * be sent. */
 bool bo_wake_put_off(struct bo_thread *t)
 {
     uint64_t mask = bo_signals_off(), w = bo_load_seq(&t->t.word);
     bool waits = true;
-    do
-        waits = bo_word_has_room(w) && (w & BO_IN) && (w & bo_foreign_due_bit(t));
-    while (waits && !bo_word_step(&t->t.word, &w, counted(w, SIGNAL), BO_BY_PUT_OFF));
+    do {
+        while (!bo_word_has_room(w))
+            w = after_a_moment(t);
+        waits = (w & BO_IN) && (w & bo_foreign_due_bit(t));
+    } while (waits && !bo_word_step(&t->t.word, &w, counted(w, SIGNAL), BO_BY_PUT_OFF));
     if (waits)
         keep_promise(t, SIGNAL);
     bo_signals_on(mask);

@@ -46,6 +46,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_record_changes no_hook
 #define bo_hook_record_changed no_hook
 #define bo_hook_post_promised no_hook
+#define bo_hook_post_no_room no_hook
 #define bo_hook_post_sent no_hook
 #define bo_hook_add_published no_hook
 #define bo_hook_child_ended no_hook

@@ -8,9 +8,11 @@
 #include "hooks.h"
 #include <bough/interpose.h>
 #include <poll.h>
+#include "base/mask.h"
 #include "state/arena.h"
 #include "wake/pace.h"
 #include "wake/ticker.h"
+#include "wake/wake.h"
 #include "state/current.h"
 
 enum { CROWD = 24 };
@@ -439,4 +441,44 @@ TEST(a_late_wake_does_not_reach_the_next_user_of_the_slot)
     CHECK_EQ(bough_last_result(), 0);
     close(ends_by_itself[0]);
     close(ends_by_itself[1]);
+}
+
+/* ---- a word that counts its most senders ------------------------------------------------------------------------- */
+
+static struct t_gate no_room;
+static _Atomic int woken_late; /* 1: woken, 2: not */
+
+static void note_no_room(void)
+{
+    t_gate_open(&no_room);
+}
+
+static void *wakes_it(void *slot)
+{
+    woken_late = bo_wake_put_off(slot) ? 1 : 2;
+    return NULL;
+}
+
+/* Fixed bug: then a wake that was put off was not sent at all. But the senders may all be writing to the event
+ * descriptor. */
+TEST(a_wake_that_was_put_off_waits_for_room_in_the_word)
+{
+    struct target t = {0};
+    struct t_thread waker;
+    NEED_HOOKS();
+    target_start(&t);
+    struct bo_thread *slot = bo_thread_of_handle(t.self);
+    uint64_t mask = bo_signals_off();
+    CHECK_EQ(bo_wake_step(slot, bo_word_generation(word_of(t.self)), 0, false), BO_WAKE_PUT_OFF);
+    bo_signals_on(mask);
+    bo_hook_post_no_room = note_no_room;
+    bo_add_seq(&slot->t.word, BO_SENDERS);
+    t_spawn(&waker, wakes_it, slot);
+    t_until(no_room.open || woken_late);
+    bo_sub_seq(&slot->t.word, BO_SENDERS);
+    t_join(&waker);
+    CHECK_EQ(woken_late, 1);
+    CHECK_EQ(bough_interrupt(t.self, "the end"), 0);
+    target_was_cut(&t);
+    target_end(&t);
 }
