@@ -27,6 +27,7 @@
     X(libc_entered)    /* before libc waits for the calling thread */                             \
     X(settling)        /* a word was loaded, and the records are not read yet */                  \
     X(settled)         /* the records were read, and the word is not changed yet */               \
+    X(look_is_due)     /* a word waits for the ticker, which is not asked to look yet */          \
     X(region_left)     /* a region's level is no longer in force, a wake for it may come */       \
     X(freeze_claimed)  /* a thread is about to stand still, and still runs */                     \
     X(freeze_asks)     /* a thread has not stood still yet, and is asked to next, or again */     \

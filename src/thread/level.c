@@ -100,6 +100,26 @@ static void be_watchful(struct bo_thread *t, uint64_t w)
         bo_word_set(&t->t.word, BO_ALL_DUE, BO_BY_WATCHFUL);
 }
 
+static bool is_suppressed_in_foreign(uint64_t w)
+{
+    return (w & BO_DUE) && (~w & (BO_FOREIGN_DUE | BO_SILENT_DUE));
+}
+
+/* Whether the word, as it follows from the records, becomes due only when a grace period or a budget ends. */
+static bool waits_for_ticker(uint64_t w)
+{
+    return is_suppressed_in_foreign(w) || ((w & BO_PENDING) && !(w & BO_DUE) && (!(w & BO_DISABLED) || (w & BO_TIMED)));
+}
+
+static void ask_ticker(struct bo_thread *t, uint64_t w)
+{
+    BO_HOOK(look_is_due);
+    if (is_suppressed_in_foreign(w))
+        bo_foreign_look_in_time(t);
+    else
+        bo_ticker_look(&t->t);
+}
+
 /*
  * The new word is computed from the records first, and stored only if nothing was posted since the word was loaded. So
  * a signal handler that interrupts this function finds the word due until then, and a post that has found the word due
@@ -107,27 +127,31 @@ static void be_watchful(struct bo_thread *t, uint64_t w)
  *
  * If this is a signal handler that has interrupted a call, NOTE makes that call take the slow path at its end, where
  * `recomputed_on_top` is reset: it must not count for a later call.
+ *
+ * All signals are blocked between the step and the request to the ticker: a jump out of a handler would lose it.
  */
 void bo_level_recompute(struct bo_thread *t)
 {
-    uint64_t w = bo_load_seq(&t->t.word), next;
+    uint64_t w = bo_load_seq(&t->t.word), next, mask = 0;
+    bool off = false;
     do {
         BO_HOOK(settling);
         if (w & BO_EVENT)
             quiet_event(t);
         next = word_of_records(t, w) | (w & BO_IN ? BO_NOTE : 0);
         BO_HOOK(settled);
+        if (waits_for_ticker(next) && !off)
+            mask = bo_signals_off(), off = true;
     } while (!bo_word_step(&t->t.word, &w, next, BO_BY_RECORDS));
+    t->call.recomputed_on_top |= (next & BO_IN) != 0;
+    if (waits_for_ticker(next))
+        ask_ticker(t, next);
+    if (off)
+        bo_signals_on(mask);
     if (next & BO_DUE)
         due_by_owner(t, next, !(w & BO_DUE));
     else
         be_watchful(t, next);
-    t->call.recomputed_on_top |= (next & BO_IN) != 0;
-    /* From here on the word becomes due only when a grace period or a budget ends. */
-    if ((next & BO_DUE) && (~next & (BO_FOREIGN_DUE | BO_SILENT_DUE)))
-        bo_foreign_look_in_time(t);
-    else if ((next & BO_PENDING) && !(next & BO_DUE) && (!(next & BO_DISABLED) || (next & BO_TIMED)))
-        bo_ticker_look(&t->t);
 }
 
 /* The step that enables interrupts makes the pending ones due; later code checks whether they concern this thread. */

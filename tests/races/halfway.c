@@ -72,6 +72,32 @@ TEST(a_deadline_fires_although_a_jump_left_the_setting_of_the_timer)
     later_deadlines_fire(&bo_hook_timer_late);
 }
 
+static int poll_and_jump(void)
+{
+    if (sigsetjmp(out, 1) != 0)
+        return 1;
+    t_poll_silent(60000);
+    return 0;
+}
+
+/* Fixed bug: the jump left before the ticker was asked to look at the end of the grace period. */
+TEST(foreign_code_is_interrupted_again_although_a_jump_left_a_delivery)
+{
+    struct bough_foreign ways = {.grace = BOUGH_MS(20)};
+    NEED_HANDLERS();
+    CHECK(bough_interpose((const char *const[]){"", NULL}, 0) > 0);
+    CHECK_EQ(bough_foreign_set(&ways), 0);
+    BOUGH_FOREIGN
+    {
+        CHECK_EQ(bough_interrupt(bough_self(), "stop"), 0);
+        jump_at(&bo_hook_look_is_due);
+        CHECK_EQ(poll_and_jump(), 1);
+        bo_hook_look_is_due = NULL;
+        CHECK_EQ(t_poll_silent(5000), -1);
+    }
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
 static _Atomic int cleared;
 
 static void count_cleared(const struct bough_posting *p, void *unused)

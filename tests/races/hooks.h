@@ -65,6 +65,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_stranger_made no_hook
 #define bo_hook_retired no_hook
 #define bo_hook_worker_kept no_hook
+#define bo_hook_look_is_due no_hook
 #define bo_hook_ticker_looks no_hook
 #define bo_hook_timer_late no_hook
 #define bo_hook_work_half no_hook
