@@ -179,13 +179,20 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
     return owner == t->t.index; /* no thread may clear the records of an orphan */
 }
 
-bool bo_clear_record(struct bo_thread *t, struct bo_record *r)
+/* A later post that has got the record meanwhile may have lost its bit here. */
+bool bo_clear_post(struct bo_thread *t, struct bo_record *r, uint64_t state)
 {
     struct bo_target *slot = bo_target_of(r->target);
     if (!slot || !bo_target_is(slot, bo_handle_generation(r->target)) || !may_clear(t, slot))
         return false;
-    bo_and_seq(&slot->due, ~(1u << bo_load_relaxed(&r->kind)));
-    bo_record_close(r, BOUGH_POST_CLEARED);
+    uint32_t bit = 1u << bo_load_relaxed(&r->kind);
+    if (!bo_record_is_of(r, state))
+        return true;
+    bo_and_seq(&slot->due, ~bit);
+    if (!bo_record_close_post(r, state, BOUGH_POST_CLEARED) && bo_record_stands(r)) {
+        bo_or_seq(&slot->due, bit);
+        bo_wake_subtree(slot, false);
+    }
     bo_level_recompute(t);
     return true;
 }

@@ -62,7 +62,8 @@
     X(section_overrun) /* the ticker has ended a section's protection, it is not reported yet */  \
     X(chunk_chosen)    /* a thread takes a chunk of the recording next, the recording may end */  \
     X(event_half)      /* an event's text is in the recording, its first unit is not yet */       \
-    X(progress_half)   /* half of an incident's progress is read */
+    X(progress_half)   /* half of an incident's progress is read */                               \
+    X(handler_chosen)  /* a handler runs next, its incident is not described yet */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -26,6 +26,7 @@
 #include "arch/frame.h"
 #include "arch/window.h"
 #include "base/futex.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "branch/end.h"
 #include "ladder/fault.h"
@@ -43,9 +44,14 @@
 #include "wake/ticker.h"
 #include "wake/wake.h"
 
-static void note_event(struct bo_record *r, enum bo_handler_event event)
+/* Notes an event of the post that the record was of in `state`; of an earlier post, there is nothing to note. */
+static void note_event(struct bo_record *r, uint64_t state, enum bo_handler_event event)
 {
-    atomic_fetch_or(&r->handler_events, (uint8_t)event);
+    uint32_t was = bo_load_seq(&r->handler_events);
+    do
+        if (was >> 4 != bo_record_serial(state))
+            return;
+    while (!bo_cas_seq(&r->handler_events, &was, was | (uint32_t)event));
     struct bo_target *target = bo_target_of(r->target);
     if (target)
         bo_ticker_look(target);
@@ -53,14 +59,19 @@ static void note_event(struct bo_record *r, enum bo_handler_event event)
 
 /* ---- running one ------------------------------------------------------------------------------------------------- */
 
-static void describe(struct bough_incident *incident, const struct bo_record *r, int rung)
+/* The warden may raise the rung meanwhile: the handler gets the rung at which it runs. The deadline is never that of an
+ * earlier rung. False: the post is over, and the description may be of two posts. */
+static bool describe(struct bough_incident *incident, const struct bo_handling *h)
 {
+    const struct bo_record *r = h->record;
+    BO_HOOK(handler_chosen);
     memset(incident, 0, sizeof *incident);
     bo_record_describe(r, &incident->record);
-    incident->rung = rung;
+    incident->rung = incident->record.rung = h->rung;
     int64_t until = bo_load_seq(&r->rung_until), cap = bo_load_seq(&r->cap_at);
     incident->deadline = until == BO_FOREVER ? 0 : until;
     incident->cap = cap == BO_FOREVER ? 0 : cap;
+    return bo_record_is_of(r, h->state);
 }
 
 static void not_for_this_incident(struct bo_thread *t, uint64_t seq, int rung, int64_t until)
@@ -157,45 +168,48 @@ static void report_fault(const struct bo_thread *t, const struct bough_region *r
 
 enum outcome { FAILS, GOES_ON, OUTWARDS };
 
-static enum outcome resume(struct bo_thread *t, struct bo_record *r, const struct bo_handling *h,
-                           const struct bough_incident *incident)
+static enum outcome resume(struct bo_thread *t, const struct bo_handling *h, const struct bough_incident *incident)
 {
+    struct bo_record *r = h->record;
     int64_t until = incident->resume_until, cap = bo_load_seq(&r->cap_at);
     if (until > cap)
         until = cap;
     not_for_this_incident(t, h->seq, h->rung, until);
-    bo_store_seq(&r->hold_until, until);
-    note_event(r, BO_RESUMED);
+    bo_store_seq(&r->hold_until, until); /* without the event it has no effect */
+    note_event(r, h->state, BO_RESUMED);
     bo_ticker_look(&t->t); /* at the end of that time the record counts again */
     return until > bo_now() ? GOES_ON : FAILS;
 }
 
-static enum outcome dismiss_record(struct bo_thread *t, struct bo_record *r)
+static enum outcome dismiss_record(struct bo_thread *t, const struct bo_handling *h)
 {
-    if (bo_record_events(r) >= 3 || (bo_record_flags(r) & BOUGH_FINAL)) {
+    struct bo_record *r = h->record;
+    if (!bo_record_is_of(r, h->state)) {
+        return GOES_ON;
+    } else if (bo_record_events(r) >= 3 || (bo_record_flags(r) & BOUGH_FINAL)) {
         bo_report("a handler cannot dismiss an interrupt that is final or was posted 3 times: it stays pending");
-    } else if (bo_clear_record(t, r)) {
+    } else if (bo_clear_post(t, r, h->state)) {
         return GOES_ON;
     } else {
         bo_report(
             "a handler can dismiss only an interrupt of its thread, of a branch that its thread has opened, or of the root: "
             "this one stays pending");
     }
-    note_event(r, BO_CAME_BACK);
+    note_event(r, h->state, BO_CAME_BACK);
     return FAILS;
 }
 
-static enum outcome judge_verdict(struct bo_thread *t, struct bo_record *r, const struct bo_handling *h, int verdict,
+static enum outcome judge_verdict(struct bo_thread *t, const struct bo_handling *h, int verdict,
                                   const struct bough_incident *incident)
 {
     switch (verdict) {
     case BOUGH_UNWIND:
-        note_event(r, BO_CAME_BACK);
+        note_event(h->record, h->state, BO_CAME_BACK);
         return FAILS;
     case BOUGH_RESUME:
-        return resume(t, r, h, incident);
+        return resume(t, h, incident);
     case BOUGH_DISMISS:
-        return dismiss_record(t, r);
+        return dismiss_record(t, h);
     default:
         return OUTWARDS;
     }
@@ -210,40 +224,51 @@ static bool of_rung(const struct bough_region *region, int rung)
     return ((bo_region_flags(region) & BOUGH_HANDLER_FINAL) != 0) == (rung == BOUGH_RUNG_FINAL);
 }
 
-static enum outcome run_handler(struct bo_thread *t, struct bo_record *r, const struct bough_region *region, int rung,
-                                uint64_t seq)
+/* If the post is over before its handler runs, the thread goes on: the next point fails for a later post. */
+static enum outcome run_handler(struct bo_thread *t, const struct bough_region *region, struct bo_handling h)
 {
-    struct bo_handling h = {.record = r, .seq = seq, .rung = rung};
     struct bough_incident incident;
-    describe(&incident, r, rung);
-    not_for_this_incident(t, seq, rung, BO_FOREVER);
+    if (!describe(&incident, &h))
+        return GOES_ON;
+    not_for_this_incident(t, h.seq, h.rung, BO_FOREVER);
     int verdict = call(t, &h, region, &incident);
     bo_store_seq(&t->resumed.seq, 0);
-    if (!h.signo && rung == BOUGH_RUNG_FINAL && verdict == BOUGH_LEAVE)
+    if (!h.signo && h.rung == BOUGH_RUNG_FINAL && verdict == BOUGH_LEAVE)
         return FAILS;
-    if (h.signo || rung == BOUGH_RUNG_FINAL) {
+    if (h.signo || h.rung == BOUGH_RUNG_FINAL) {
         report_fault(t, region, h.signo);
-        note_event(r, BO_FAULTED);
+        note_event(h.record, h.state, BO_FAULTED);
         return FAILS;
     }
-    return judge_verdict(t, r, &h, verdict, &incident);
+    return judge_verdict(t, &h, verdict, &incident);
+}
+
+/* The handlers of this rung are run now, and not again. False: the post is over. */
+static bool begin_handling(struct bo_thread *t, struct bo_handling *h)
+{
+    h->seq = bo_load_relaxed(&h->record->seq);
+    if (!bo_record_is_of(h->record, h->state))
+        return false;
+    t->incident.handled_seq = h->seq;
+    t->incident.handled_rung = (uint8_t)h->rung;
+    return true;
 }
 
 /* Run the thread's handlers from the inside out, until one does not promote the incident. */
-static enum bo_point run_handlers(struct bo_thread *t, struct bo_record *r, int rung)
+static enum bo_point run_handlers(struct bo_thread *t, struct bo_record *r, uint64_t state, int rung)
 {
-    uint64_t seq = bo_load_relaxed(&r->seq);
+    struct bo_handling h = {.record = r, .state = state, .rung = rung};
     enum outcome outcome = OUTWARDS;
     bool any = false;
-    t->incident.handled_seq = seq;
-    t->incident.handled_rung = (uint8_t)rung;
+    if (!begin_handling(t, &h))
+        return BO_POINT_PASSES;
     for (struct bough_region *region = t->regions; region && outcome == OUTWARDS; region = region->outer)
         if (of_rung(region, rung)) {
             any = true;
-            outcome = run_handler(t, r, region, rung, seq);
+            outcome = run_handler(t, region, h);
         }
     if (any && outcome == OUTWARDS)
-        note_event(r, BO_PROMOTED);
+        note_event(r, h.state, BO_PROMOTED);
     return outcome == GOES_ON ? BO_POINT_PASSES : BO_POINT_FAILS;
 }
 
@@ -260,22 +285,24 @@ void bo_ladder_undo(const struct bo_handling *until)
     bo_undo_until(until ? until->undo : NULL);
 }
 
-static void note_jump(struct bo_thread *t, struct bo_record *r)
+static void note_jump(struct bo_thread *t, struct bo_record *r, uint64_t state)
 {
     t->incident.jumped = false;
     bo_report(
         "a handler of thread %d has left by a jump or an exception instead of returning its verdict: the incident "
         "goes up",
         (int)bo_load_relaxed(&t->tid));
-    note_event(r, BO_FAULTED);
+    note_event(r, state, BO_FAULTED);
 }
 
+/* The state is loaded first: a rung that is loaded later is of this post, or the state has changed. */
 enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
 {
+    uint64_t state = bo_load_seq(&r->state);
     if (t->incident.handling)
         bo_ladder_end_abandoned(t, BO_FRAME());
     if (t->incident.jumped && bo_load_relaxed(&r->seq) == t->incident.handled_seq)
-        note_jump(t, r);
+        note_jump(t, r, state);
     if (bo_freeze_wanted(t))
         bo_freeze_here(t);
     int rung = bo_load_seq(&r->rung);
@@ -283,7 +310,7 @@ enum bo_point bo_ladder_verdict(struct bo_thread *t, struct bo_record *r)
         return BO_POINT_FAILS;
     if (t->incident.handled_seq == bo_load_relaxed(&r->seq) && t->incident.handled_rung >= rung)
         return BO_POINT_FAILS;
-    return run_handlers(t, r, rung);
+    return run_handlers(t, r, state, rung);
 }
 
 /* ---- asynchronously ---------------------------------------------------------------------------------------------- */
@@ -303,15 +330,15 @@ static const struct bough_region *async_final(const struct bo_thread *t)
 }
 
 /* Runs the final handler inside the wake signal's handler, with the signal mask of the interrupted code. */
-static void run_on_top(struct bo_thread *t, struct bo_record *r, const struct bough_region *region, void *context)
+static void run_on_top(struct bo_thread *t, struct bo_handling h, const struct bough_region *region, void *context)
 {
     const ucontext_t *uc = context;
     uint64_t blocked, all = ~(uint64_t)0;
     memcpy(&blocked, &uc->uc_sigmask, sizeof blocked);
-    t->incident.handled_seq = bo_load_relaxed(&r->seq);
-    t->incident.handled_rung = BOUGH_RUNG_FINAL;
+    if (!begin_handling(t, &h))
+        return;
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked);
-    run_handler(t, r, region, BOUGH_RUNG_FINAL, t->incident.handled_seq);
+    run_handler(t, region, h);
     bo_raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof all);
 }
 
@@ -320,12 +347,13 @@ void bo_ladder_summoned(struct bo_thread *t, void *context)
     bo_freeze_summoned(t, context); /* returns if no freeze was requested, or if it is not safe here */
     bo_word_clear(&t->t.word, BO_SUMMONED, BO_BY_ANSWER);
     struct bo_record *r = bo_pending_record(t, true);
+    uint64_t state = r ? bo_load_seq(&r->state) : 0;
     const struct bough_region *region = async_final(t);
     bool wanted =
         r && region && bo_load_seq(&r->rung) == BOUGH_RUNG_FINAL && !t->open.critical &&
         !(t->incident.handled_seq == bo_load_relaxed(&r->seq) && t->incident.handled_rung >= BOUGH_RUNG_FINAL);
     if (wanted)
-        run_on_top(t, r, region, context);
+        run_on_top(t, (struct bo_handling){.record = r, .state = state, .rung = BOUGH_RUNG_FINAL}, region, context);
 }
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */

@@ -7,11 +7,12 @@
 #include <bough/ladder.h>
 #include "state/arena.h"
 
-/* A running handler. It lies in the frame of the function that runs it. */
+/* A running handler. It lies in the frame of the function that runs it. `state` and `seq` are those of the post that it
+ * runs for: the record may be closed, and posted again, while it runs. */
 struct bo_handling {
     struct bo_handling *outer;
     struct bo_record *record;
-    uint64_t seq;
+    uint64_t state, seq;
     int rung;
     int signo;            /* the signal of the fault that ended the handler; 0: none */
     uint32_t busy;        /* bo_busy at its start */

@@ -158,23 +158,16 @@ static void take_step(struct bo_incident *i, const struct bo_step *step, const c
     }
 }
 
-/* The lower 4 bits are the status. */
-static bool is_same_post(const struct bo_record *r, uint64_t state)
+/* `state`: as tend() has found it. False: the record was closed since then, and may have been posted again. The values
+ * read before do not apply to the new post, which has no ceiling at first, and whose poster requests a look. */
+static bool happen(struct bo_target *target, struct bo_record *r, uint64_t state, enum bo_happening what)
 {
-    return (state ^ bo_load_seq(&r->state)) >> 4 == 0;
-}
-
-/* False: the record was closed since tend() began, and may have been posted again. The values read before do not apply
- * to the new post, which has no ceiling at first, and whose poster requests a look. */
-static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happening what)
-{
-    uint64_t state = bo_load_seq(&r->state);
-    if (!bo_record_stands(r) || !bo_load_acquire(&r->ceiling))
+    if (!bo_record_is_of(r, state) || !bo_load_acquire(&r->ceiling))
         return false;
     struct bo_means m = means_of(target, r);
     struct bo_step step = bo_policy(standing_of(r), what, &m, bo_now());
     char text[96];
-    if (!is_same_post(r, state))
+    if (!bo_record_is_of(r, state))
         return false;
     if (step.action == BO_NOTHING || step.action == BO_FINISH)
         return true;
@@ -184,41 +177,43 @@ static bool happen(struct bo_target *target, struct bo_record *r, enum bo_happen
     }
     BO_HOOK(step_decided);
     struct bo_incident *i = bo_incident_watch(target, r);
-    if (!is_same_post(r, state) || bo_incident_over(i))
+    if (!bo_record_is_of(r, state) || bo_incident_over(i))
         return false; /* the names may be those of the next user of the target's slot */
     take_step(i, &step, reason_for(what, text, sizeof text, i));
-    return is_same_post(r, state); /* a handler that this step woke may have ended the incident by now */
+    return bo_record_is_of(r, state); /* a handler that this step woke may have ended the incident by now */
 }
 
 /* ---- looking at a record ----------------------------------------------------------------------------------------- */
 
-static void read_handler_events(struct bo_target *target, struct bo_record *r)
+static void read_handler_events(struct bo_target *target, struct bo_record *r, uint64_t state)
 {
-    uint8_t events = atomic_exchange(&r->handler_events, 0);
+    uint32_t events = atomic_fetch_and(&r->handler_events, ~(uint32_t)15);
+    if (events >> 4 != bo_record_serial(state))
+        return;
     if (events & BO_FAULTED)
-        happen(target, r, BO_FAULT);
+        happen(target, r, state, BO_FAULT);
     else if (events & BO_PROMOTED)
-        happen(target, r, BO_TO_PROMOTE);
+        happen(target, r, state, BO_TO_PROMOTE);
     else if (events & BO_RESUMED)
-        happen(target, r, BO_TO_RESUME);
+        happen(target, r, state, BO_TO_RESUME);
     else if (events & BO_CAME_BACK)
-        happen(target, r, BO_RETURNED);
+        happen(target, r, state, BO_RETURNED);
 }
 
 /* Handles a rung that a post has requested as its origin, and events after the first. */
-static void read_events(struct bo_target *target, struct bo_record *r)
+static void read_events(struct bo_target *target, struct bo_record *r, uint64_t state)
 {
     uint32_t dealt_with = bo_load_relaxed(&r->climbed), events = bo_record_events(r);
     while (bo_load_relaxed(&r->asked) > bo_load_relaxed(&r->rung)) {
         uint8_t before = bo_load_relaxed(&r->rung);
-        if (!happen(target, r, BO_AGAIN))
+        if (!happen(target, r, state, BO_AGAIN))
             return;
         if (bo_load_relaxed(&r->rung) == before)
             bo_store_relaxed(&r->asked, before);
         dealt_with = events;
     }
     for (; dealt_with < events; dealt_with++)
-        happen(target, r, BO_AGAIN);
+        happen(target, r, state, BO_AGAIN);
     bo_store_relaxed(&r->climbed, dealt_with);
 }
 
@@ -264,7 +259,7 @@ static void read_limit(struct bo_target *target, struct bo_record *r)
     struct bough_ladder l;
     bo_ladder_of(target, false, &l);
     struct bo_standing s = bo_policy_raise(standing_of(r), ceiling_of(&l, r, limit), l.cap, &m, bo_now());
-    if (!is_same_post(r, state))
+    if (!bo_record_is_of(r, state))
         return;
     bo_store_relaxed(&r->limit_met, limit);
     if (s.ceiling == was)
@@ -283,6 +278,7 @@ static void read_limit(struct bo_target *target, struct bo_record *r)
  * on bo_now()'s clock. */
 static int64_t tend(struct bo_target *target, struct bo_record *r)
 {
+    uint64_t state = bo_load_seq(&r->state);
     if (!bo_record_stands(r) || (bo_load_relaxed(&r->kind) == BOUGH_EXIT && bo_is_leaving()))
         return BO_FOREVER; /* the interrupt that rung 5 posts to the other threads does not escalate */
     if (!bo_load_acquire(&r->ceiling))
@@ -290,10 +286,10 @@ static int64_t tend(struct bo_target *target, struct bo_record *r)
     read_limit(target, r);
     if (bo_load_seq(&r->cap_at) != BO_FOREVER && !bo_load_seq(&r->watched))
         watch_to_the_end(target, r);
-    read_events(target, r);
-    read_handler_events(target, r);
+    read_events(target, r, state);
+    read_handler_events(target, r, state);
     if (bo_load_seq(&r->rung_until) <= bo_now())
-        happen(target, r, BO_TIME_IS_OVER);
+        happen(target, r, state, BO_TIME_IS_OVER);
     /* bo_ladder_tick() continues a rung that is being carried out. */
     return bo_load_seq(&r->rung) >= BOUGH_RUNG_KILL ? BO_FOREVER : soon_at_least(bo_load_seq(&r->rung_until));
 }

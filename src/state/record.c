@@ -47,7 +47,7 @@ bool bo_record_event(struct bo_record *r)
     return true;
 }
 
-static void fill(struct bo_record *r, uint64_t target, const struct bough_event *event, int limit)
+static void fill(struct bo_record *r, uint64_t target, uint32_t serial, const struct bough_event *event, int limit)
 {
     r->target = target;
     bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.head->seq, 1) + 1);
@@ -63,7 +63,7 @@ static void fill(struct bo_record *r, uint64_t target, const struct bough_event 
     bo_store_relaxed(&r->limit, (uint8_t)limit);
     bo_store_relaxed(&r->limit_met, (uint8_t)limit);
     bo_store_relaxed(&r->overdue, 0);
-    bo_store_relaxed(&r->handler_events, 0);
+    bo_store_relaxed(&r->handler_events, serial << 4);
     bo_store_relaxed(&r->watched, 0);
     bo_store_relaxed(&r->hold_until, 0);
     bo_store_relaxed(&r->climbed, 1);
@@ -140,7 +140,7 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
         }
         uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & SERIALS;
         if (bo_cas_seq(&r->state, &state, state_make(generation, serial, BO_WRITING))) {
-            fill(r, target, event, limit);
+            fill(r, target, serial, event, limit);
             count_post(r, serial, event->flags);
             BO_HOOK(post_recorded);
             *how = BO_POSTED;
@@ -192,6 +192,13 @@ bool bo_record_stands(const struct bo_record *r)
     return is_standing(bo_load_seq(&r->state));
 }
 
+/* The lower 4 bits are the status. */
+bool bo_record_is_of(const struct bo_record *r, uint64_t state)
+{
+    uint64_t now = bo_load_seq(&r->state);
+    return is_standing(now) && (now ^ state) >> 4 == 0;
+}
+
 /* The report's place is taken before another thread can see the change: so reports are in the order of the changes.
  * False: another thread has changed the record first, and *state is the new one. */
 static bool change(struct bo_record *r, uint64_t *state, uint64_t next, enum bough_post_status status)
@@ -214,13 +221,13 @@ void bo_record_deliver(struct bo_record *r)
 }
 
 /* `last` is written before the record can be posted again. If two threads close the record, both write the same. */
-static bool end_serial(struct bo_record *r, enum bough_post_status how)
+static bool end_serial(struct bo_record *r, uint64_t state, enum bough_post_status how)
 {
-    uint32_t last = bo_load_seq(&r->last);
-    uint64_t state = bo_load_seq(&r->state);
+    uint32_t last = bo_load_seq(&r->last); /* before the check: `last` of a later post is not overwritten */
     uint32_t serial = bo_record_serial(state);
-    if (is_standing(state))
-        bo_trace_close(r->target, bo_load_relaxed(&r->kind), serial, how);
+    if (!bo_record_is_of(r, state))
+        return false;
+    bo_trace_close(r->target, bo_load_relaxed(&r->kind), serial, how);
     do {
         if (!is_standing(state) || bo_record_serial(state) != serial)
             return false;
@@ -231,7 +238,12 @@ static bool end_serial(struct bo_record *r, enum bough_post_status how)
 
 bool bo_record_close(struct bo_record *r, enum bough_post_status how)
 {
-    if (!end_serial(r, how))
+    return bo_record_close_post(r, bo_load_seq(&r->state), how);
+}
+
+bool bo_record_close_post(struct bo_record *r, uint64_t state, enum bough_post_status how)
+{
+    if (!end_serial(r, state, how))
         return false;
     if (bo_load_seq(&r->waiters))
         bo_futex_wake(bo_low_half(&r->state), INT_MAX);

@@ -14,7 +14,8 @@
  * status is PENDING or later. Each change of the status is made, and reported, by one thread.
  *
  * The fields after the line belong to the ladder: the incident's state. Each poster (its origin) and the ladder, on the
- * ticker's thread, raise `rung`; posters increase the counts of events; the target's thread sets `handler_events`.
+ * ticker's thread, raise `rung`; posters increase the counts of events. The threads below the target set
+ * `handler_events`, which has the serial: a handler's verdict never counts for a later post.
  */
 #ifndef BO_STATE_RECORD_H
 #define BO_STATE_RECORD_H
@@ -38,19 +39,19 @@ struct bo_record {
     int signo;
     _Atomic uint8_t delivered_rung; /* the highest rung that has reached the target (rule 22) */
     _Atomic uint8_t kind;
-    _Atomic int64_t grace_until; /* absolute, of the delivered rung */
+    _Atomic uint32_t handler_events; /* serial (28), enum bo_handler_event that the ladder has not read yet (4) */
+    _Atomic int64_t grace_until;     /* absolute, of the delivered rung */
     /* ---- the ladder's ---- */
-    _Atomic uint8_t rung;           /* the incident's present rung; 1: the flag */
-    _Atomic uint8_t asked;          /* the rung that a post has requested as its origin */
-    _Atomic uint8_t ceiling;        /* its highest rung (rule 38); 0: not set by the ladder yet */
-    _Atomic uint8_t limit;          /* the highest rung that its posts allow, independently of the target's settings */
-    _Atomic uint8_t limit_met;      /* the limit that `ceiling` was computed from */
-    _Atomic uint8_t overdue;        /* the incident's time at its ceiling is used up */
-    _Atomic uint8_t handler_events; /* bits of enum bo_handler_event that the ladder has not read yet */
-    _Atomic uint64_t events;        /* the number of events (8), and when the last one began, in ms (56) */
-    _Atomic uint32_t climbed;       /* events that the ladder has dealt with */
-    _Atomic uint8_t watched;        /* the ladder is notified of the record's end */
-    _Atomic int64_t hold_until;     /* the time of a handler's verdict to resume */
+    _Atomic uint8_t rung;       /* the incident's present rung; 1: the flag */
+    _Atomic uint8_t asked;      /* the rung that a post has requested as its origin */
+    _Atomic uint8_t ceiling;    /* its highest rung (rule 38); 0: not set by the ladder yet */
+    _Atomic uint8_t limit;      /* the highest rung that its posts allow, independently of the target's settings */
+    _Atomic uint8_t limit_met;  /* the limit that `ceiling` was computed from */
+    _Atomic uint8_t overdue;    /* the incident's time at its ceiling is used up */
+    _Atomic uint64_t events;    /* the number of events (8), and when the last one began, in ms (56) */
+    _Atomic uint32_t climbed;   /* events that the ladder has dealt with */
+    _Atomic uint8_t watched;    /* the ladder is notified of the record's end */
+    _Atomic int64_t hold_until; /* the time of a handler's verdict to resume */
     _Atomic int64_t rung_at, rung_until, cap_at; /* when this rung began, its deadline, the end. bo_now()'s clock */
     /* ---- */
     char reason[BOUGH_REASON_MAX + 1];
@@ -109,6 +110,8 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
 void bo_record_deliver(struct bo_record *r);
 /* The record is over; `how` is BOUGH_POST_CLEARED, ENDED or LOST. False: it was over already. */
 bool bo_record_close(struct bo_record *r, enum bough_post_status how);
+/* Close the record only if it is still of the post that it was of in `state`. */
+bool bo_record_close_post(struct bo_record *r, uint64_t state, enum bough_post_status how);
 /* Called in a forked child: close all records of a target, even a record that a thread of the parent was writing. */
 void bo_records_forget(const struct bo_target *t);
 /* "stop", "timeout"...; "?" for an invalid kind. */
@@ -119,5 +122,7 @@ void bo_record_describe(const struct bo_record *r, struct bough_record *record);
 void bo_record_make_final(struct bo_record *r);
 /* Whether the record is PENDING or DELIVERED. */
 bool bo_record_stands(const struct bo_record *r);
+/* Whether the record stands, and is of the post that it was of in `state`. */
+bool bo_record_is_of(const struct bo_record *r, uint64_t state);
 
 #endif

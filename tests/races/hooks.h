@@ -80,6 +80,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_exit_begins no_hook
 #define bo_hook_event_half no_hook
 #define bo_hook_progress_half no_hook
+#define bo_hook_handler_chosen no_hook
 #define bo_hook_chunk_chosen no_hook
 #define bo_hook_section_overrun no_hook
 #define bo_hook_holders_found no_hook

@@ -109,6 +109,66 @@ TEST(dismiss_clears_the_record)
     CHECK_EQ(bough_last_result(), 0);
 }
 
+/* ---- a record that is closed, and posted again, while a handler runs ---------------------------------------------- */
+
+static _Atomic int posted_again;
+static bough_post again;
+
+/* On the target's thread. The later post stays at rung 1. */
+static void clears_and_posts_again(struct c_handler *h)
+{
+    if (posted_again++)
+        return;
+    CHECK_EQ(bough_clear(NULL), 1);
+    again = bough_post_event(h->incident.record.target, &(struct bough_event){.reason = "again"});
+}
+
+static void post_to_the_handlers(bough_branch *b)
+{
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, BOUGH_SEC(600), BOUGH_SEC(600));
+    inner.inside = clears_and_posts_again;
+    bough_thread *t = bough_add(b, nested, bough_arg(NULL));
+    t_until(c_works);
+    bough_post_event(t, &(struct bough_event){.rung = BOUGH_RUNG_HANDLER});
+    t_until(inner.ran);
+    t_until(bough_post_status(again) != BOUGH_POST_PENDING);
+}
+
+/* The ticker ends the branch, and so has read the verdict. */
+static void ticker_has_looked(void)
+{
+    BOUGH_BRANCH(b, .timeout = BOUGH_MS(20))
+        bough_usleep(BOUGH_SEC(600) / 1000);
+}
+
+/* Fixed race: the handler dismissed the later post, which it had not seen. */
+TEST(a_verdict_does_not_dismiss_a_later_post)
+{
+    inner.verdict = BOUGH_DISMISS;
+    BOUGH_BRANCH(b) {
+        post_to_the_handlers(b);
+        CHECK_EQ(bough_post_status(again), BOUGH_POST_DELIVERED);
+        c_go = 1;
+    }
+}
+
+/* Fixed race: the later post climbed, and the next handler outwards ran for it at a rung that it had not reached. */
+TEST(a_verdict_does_not_promote_a_later_post)
+{
+    struct bough_progress progress;
+    inner.verdict = outer.verdict = BOUGH_PROMOTE;
+    BOUGH_BRANCH(b) {
+        post_to_the_handlers(b);
+        ticker_has_looked();
+        CHECK_EQ(bough_post_progress(again, &progress), 0);
+        CHECK_EQ(progress.rung, BOUGH_RUNG_FLAG);
+        CHECK_EQ(inner.ran, 1);
+        CHECK_EQ(outer.ran, 0);
+        c_go = 1;
+    }
+}
+
 /* Only its owner may dismiss an interrupt of a branch. */
 TEST(a_child_cannot_dismiss_an_interrupt_of_its_branch)
 {
