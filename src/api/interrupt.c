@@ -162,8 +162,10 @@ static int clear_records(struct bo_target *t, uint32_t kinds)
             final = true;
             continue;
         }
+        bo_busy_begin(); /* no freeze here: without its bit a record interrupts no thread */
         bo_and_seq(&t->due, ~(1u << kind));
         cleared += bo_record_close(r, BOUGH_POST_CLEARED);
+        bo_busy_end();
     }
     return final ? (errno = EBUSY, -1) : cleared;
 }

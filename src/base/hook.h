@@ -63,7 +63,9 @@
     X(chunk_chosen)    /* a thread takes a chunk of the recording next, the recording may end */  \
     X(event_half)      /* an event's text is in the recording, its first unit is not yet */       \
     X(progress_half)   /* half of an incident's progress is read */                               \
-    X(handler_chosen)  /* a handler runs next, its incident is not described yet */
+    X(handler_chosen)  /* a handler runs next, its incident is not described yet */               \
+    X(tally_pinned)    /* a branch is pinned, its tally is not read yet */                        \
+    X(dump_has_room)   /* a dump has taken the memory that one dump at a time can use */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "arch/frame.h"
+#include "base/hook.h"
 #include "branch/fail.h"
 #include "branch/failure.h"
 #include "branch/branch_state.h"
@@ -258,7 +259,9 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
     if (b->t.index == BO_ROOT)
         return errno = EINVAL, -1; /* the root has no tally */
     uint32_t generation = bo_handle_generation((uint64_t)(uintptr_t)branch);
+    bo_busy_begin(); /* no freeze here: the end of the branch waits for the pin */
     bo_add_seq(&b->t.pins, 1);
+    BO_HOOK(tally_pinned);
     bool there = bo_target_is(&b->t, generation);
     if (there) {
         bo_lock(&b->state->lock);
@@ -266,6 +269,7 @@ int bough_branch_tally(const bough_branch *branch, struct bough_tally *tally)
         bo_unlock(&b->state->lock);
     }
     bo_unpin(&b->t, generation);
+    bo_busy_end();
     return there ? 0 : (errno = ESRCH, -1);
 }
 

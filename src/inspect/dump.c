@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include "base/futex.h"
 #include "base/hook.h"
 #include "base/proc_status.h"
 #include "base/raw.h"
@@ -470,12 +471,15 @@ int bo_dump_by(int fd, const struct bo_dump_order *order)
 {
     char small[SMALL];
     int saved = errno;
+    bo_busy_begin(); /* no freeze here: the room would stay taken */
     struct dump d = {.flags = order->flags, .whole = take_room()};
+    BO_HOOK(dump_has_room);
     bo_out_open(&d.out, fd, d.whole ? dump_room.text : small, d.whole ? sizeof dump_room.text : sizeof small);
     put_whole_dump(&d, order);
     int result = bo_out_close(&d.out);
     if (d.whole)
         give_room();
+    bo_busy_end();
     if (result == 0)
         errno = saved;
     return result;

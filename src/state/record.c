@@ -215,9 +215,11 @@ void bo_record_deliver(struct bo_record *r)
 {
     uint64_t state = bo_load_seq(&r->state);
     BO_HOOK(deliver_begins);
+    bo_busy_begin(); /* no freeze here: later reports would wait for this one */
     while (bo_record_status(state) == BO_RECORD_PENDING)
         if (change(r, &state, state + (BO_DELIVERED - BO_RECORD_PENDING), BOUGH_POST_DELIVERED))
-            return;
+            break;
+    bo_busy_end();
 }
 
 /* `last` is written before the record can be posted again. If two threads close the record, both write the same. */
@@ -243,13 +245,14 @@ bool bo_record_close(struct bo_record *r, enum bough_post_status how)
 
 bool bo_record_close_post(struct bo_record *r, uint64_t state, enum bough_post_status how)
 {
-    if (!end_serial(r, state, how))
-        return false;
-    if (bo_load_seq(&r->waiters))
+    bo_busy_begin(); /* no freeze here: the waiters would not be woken, and later reports would wait for this one */
+    bool done = end_serial(r, state, how);
+    if (done && bo_load_seq(&r->waiters))
         bo_futex_wake(bo_low_half(&r->state), INT_MAX);
-    if (bo_load_seq(&r->watched))
+    if (done && bo_load_seq(&r->watched))
         bo_ladder_closed(r);
-    return true;
+    bo_busy_end();
+    return done;
 }
 
 void bo_records_forget(const struct bo_target *t)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "arch/frame.h"
 #include "arch/window.h"
+#include "base/futex.h"
 #include "base/raw.h"
 #include "state/arena.h"
 #include "state/current.h"
@@ -65,7 +66,8 @@ static bool is_of_region(const struct bo_thread *t, const ucontext_t *uc, const 
 
 /*
  * Called in the wake signal's handler, while an asynchronous region is open and an interrupt is due. If another handler
- * has interrupted the region, the region is not left: the ticker sends the wake again later (rule 14).
+ * has interrupted the region, or the library is in an operation that has to be finished, the region is not left: the
+ * ticker sends the wake again later (rule 14).
  */
 void bo_async_cut(struct bo_thread *t, void *context)
 {
@@ -74,7 +76,7 @@ void bo_async_cut(struct bo_thread *t, void *context)
         bo_level_recompute(t); /* the record was cleared meanwhile, or does not concern this thread */
         return;
     }
-    if (!async || t->regions != &async->region || !is_of_region(t, context, async, async->region.saved[0])) {
+    if (!async || bo_busy || t->regions != &async->region || !is_of_region(t, context, async, async->region.saved[0])) {
         bo_ticker_watch(t);
         return;
     }
