@@ -91,7 +91,10 @@ static bool can_be_closed(const struct bo_thread *t, uint64_t w)
 }
 
 static struct bo_leaving exit_request;
-static _Atomic uint32_t dumped; /* 1: being written, 2: written */
+
+enum { NO_DUMP, BEING_WRITTEN, WRITTEN };
+static _Atomic uint32_t dumped;
+static struct bo_incident dumped_for; /* used by the ticker only */
 static char last_why[512];
 static int64_t dump_until;
 
@@ -137,15 +140,24 @@ static void write_dump(void *unused)
     (void)unused;
     BO_HOOK(dump_begins);
     bo_kill_dump(last_why, dump_until);
-    bo_store_seq(&dumped, 2);
+    bo_store_seq(&dumped, WRITTEN);
     bo_ticker_attend();
+}
+
+/* One dump serves all incidents that reach rung 6 together. A dump for an incident that was handled meanwhile does not
+ * serve a later one. */
+static bool has_last_words(void)
+{
+    return bo_load_seq(&dumped) == WRITTEN && !bo_incident_over(&dumped_for);
 }
 
 static void begin_kill(const struct bo_incident *i, int64_t until)
 {
-    if (bo_swap_seq(&dumped, 1))
-        return;
     char place[BO_PLACE];
+    if (bo_load_seq(&dumped) == BEING_WRITTEN || has_last_words())
+        return;
+    bo_store_seq(&dumped, BEING_WRITTEN);
+    dumped_for = *i;
     bo_find_place(i->target, i->record, place, sizeof place);
     snprintf(last_why, sizeof last_why, "%s (%s) was not handled; %s", bo_kind_name(i->posted.kind), bo_what_for(i),
              place);
@@ -156,13 +168,15 @@ static void begin_kill(const struct bo_incident *i, int64_t until)
 
 void bo_go_on_killing(const struct bo_incident *i)
 {
-    if (bo_load_seq(&dumped) == 2 || bo_now() >= bo_load_seq(&i->record->rung_until))
+    int64_t until = bo_load_seq(&i->record->rung_until);
+    if (has_last_words() || bo_now() >= until)
         bo_kill_now();
+    begin_kill(i, until);
 }
 
 void bo_rungs_after_fork(void)
 {
-    bo_store_relaxed(&dumped, 0);
+    bo_store_relaxed(&dumped, NO_DUMP);
     bo_leave_not(); /* the parent's exit does not concern a forked child */
 }
 

@@ -90,6 +90,47 @@ TEST_LIMIT(a_dump_that_begins_late_is_complete, 60)
     free(text);
 }
 
+/* ---- a kill that is called off ------------------------------------------------------------------------------------- */
+
+static void kill_because(const char *reason)
+{
+    bough_post_event(BOUGH_ROOT,
+                     &(struct bough_event){.kind = BOUGH_OPERATOR, .rung = BOUGH_RUNG_KILL, .reason = reason});
+}
+
+static bool has_end(void)
+{
+    static char text[1 << 20];
+    ssize_t n = pread(words, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    return strstr(text, "==== end ====");
+}
+
+static void is_killed_later(void *unused)
+{
+    (void)unused;
+    set_ladder(BOUGH_SEC(60));
+    bo_hook_dump_begins = stop_here;
+    kill_because("the first");
+    t_gate_wait(&hook_reached);
+    CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+    t_gate_open(&hook_go);
+    t_until(has_end());
+    CHECK(ftruncate(words, 0) == 0 && lseek(words, 0, SEEK_SET) == 0);
+    kill_because("the second");
+    for (;;)
+        pause();
+}
+
+/* Fixed bug: the second incident killed the process without a dump, because there had been one for the first. */
+TEST_LIMIT(a_kill_after_one_that_was_called_off_has_a_dump, 60)
+{
+    NEED_HOOKS();
+    char *text = words_of(is_killed_later);
+    SAYS(text, "because: operator (the second)", "was not handled");
+    free(text);
+}
+
 /* ---- a request for rung 6 ------------------------------------------------------------------------------------------ */
 
 static void delay(void)
