@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
+#include "base/hook.h"
 #include "ladder/helper_threads.h"
 
 static struct bo_ring_item *item_at(const struct bo_ring *ring, uint32_t count)
@@ -36,11 +37,13 @@ static void hand_all_out(void *argument)
     }
 }
 
+/* If `next` is outdated, it may already be behind `read`: then the step fails, and loads it again. */
 void *bo_ring_claim(struct bo_ring *ring)
 {
     uint32_t next = bo_load_seq(&ring->written);
+    BO_HOOK(ring_claims);
     do
-        if (next - bo_load_seq(&ring->read) >= ring->room)
+        if ((int32_t)(next - bo_load_seq(&ring->read)) >= (int32_t)ring->room)
             return NULL;
     while (!bo_cas_seq(&ring->written, &next, next + 1));
     struct bo_ring_item *i = item_at(ring, next);

@@ -144,3 +144,31 @@ TEST(one_of_two_threads_that_clear_the_root_ends_the_post)
     CHECK_EQ(transitions[1], BOUGH_POST_CLEARED);
     CHECK_EQ(transitions[2], BOUGH_POST_PENDING);
 }
+
+static void *posts_slowly(void *branch)
+{
+    hooked = t_tid();
+    CHECK_EQ(bough_interrupt(branch, "slowly"), 0);
+    return NULL;
+}
+
+/* Fixed race: a report that came while others were claimed and handed out found the ring full, and was lost. */
+TEST(a_report_is_not_lost_while_another_one_is_handed_out)
+{
+    struct t_thread poster;
+    NEED_HOOKS();
+    watch_posts();
+    BOUGH_BRANCH(slow) {
+        bo_hook_ring_claims = stop_here;
+        t_spawn(&poster, posts_slowly, slow);
+        t_gate_wait(&hook_reached);
+        BOUGH_BRANCH(other) {
+            CHECK_EQ(bough_interrupt(other, "meanwhile"), 0);
+            t_until(transition_count == 1); /* so it was read from the ring */
+            t_gate_open(&hook_go);
+            t_join(&poster);
+        }
+    }
+    watch_no_longer();
+    CHECK_EQ(transition_count, 4);
+}
