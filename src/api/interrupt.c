@@ -137,12 +137,10 @@ int bough_reason_of(const bough_thread *thread, struct bough_record *record)
         return -1;
     if (!record)
         return errno = EINVAL, -1;
-    const struct bo_record *r = bo_pending_record(t, false);
-    if (r)
-        bo_record_describe(r, &found);
+    bool is = bo_pending_describe(t, &found);
     if (!bo_thread_of_handle(thread))
         return -1;
-    if (!r)
+    if (!is)
         return errno = ENOENT, -1;
     *record = found;
     return 0;

@@ -66,7 +66,8 @@
     X(handler_chosen)  /* a handler runs next, its incident is not described yet */               \
     X(tally_pinned)    /* a branch is pinned, its tally is not read yet */                        \
     X(dump_has_room)   /* a dump has taken the memory that one dump at a time can use */          \
-    X(ring_claims)     /* a report's number in a ring is known, whether there is room is not */
+    X(ring_claims)     /* a report's number in a ring is known, whether there is room is not */   \
+    X(record_half)     /* half of a record is described */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

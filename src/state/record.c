@@ -178,6 +178,7 @@ __attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_r
         .source = r->source,
         .target = (bough_target)(uintptr_t)r->target,
     };
+    BO_HOOK(record_half);
     for (size_t i = 0; i < sizeof record->reason; i++)
         record->reason[i] = ((const volatile char *)r->reason)[i];
 }

@@ -165,6 +165,18 @@ struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted)
     return walk(t, no_shield, find_record, &s) ? s.found : NULL;
 }
 
+bool bo_pending_describe(const struct bo_thread *t, struct bough_record *record)
+{
+    const struct bo_record *r;
+    while ((r = bo_pending_record(t, false))) {
+        uint64_t state = bo_load_seq(&r->state);
+        bo_record_describe(r, record);
+        if (bo_record_is_of(r, state))
+            return true;
+    }
+    return false;
+}
+
 struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppression *suppressed)
 {
     struct search s = {.admitted = true, .kinds = t->ways.kinds};

@@ -33,6 +33,9 @@
 /* The innermost record that is pending for a thread; with `admitted`, the innermost that its cleanup regions do not
  * suppress. NULL if there is none. For another thread the result is a hint: the tree may change meanwhile. */
 struct bo_record *bo_pending_record(const struct bo_thread *t, bool admitted);
+/* Describe the innermost record that is pending for a thread: one post, also if its record is closed and posted again
+ * meanwhile. False: there is none. */
+bool bo_pending_describe(const struct bo_thread *t, struct bough_record *record);
 /* The record that interrupts a call of foreign code, without the records that `s` suppresses (rule 22). */
 struct bo_record *bo_pending_foreign(const struct bo_thread *t, const struct bo_suppression *s);
 /* The highest number among the records pending for a thread; 0 if none. */

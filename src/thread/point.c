@@ -30,10 +30,10 @@ int bough_reason(struct bough_record *record)
 {
     if (!record)
         return errno = EINVAL, -1;
-    const struct bo_record *r = bo_self ? bo_pending_record(bo_self, false) : NULL;
-    if (!r)
+    struct bough_record found;
+    if (!bo_self || !bo_pending_describe(bo_self, &found))
         return errno = ENOENT, -1;
-    bo_record_describe(r, record);
+    *record = found;
     return 0;
 }
 

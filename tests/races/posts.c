@@ -172,3 +172,38 @@ TEST(a_report_is_not_lost_while_another_one_is_handed_out)
     watch_no_longer();
     CHECK_EQ(transition_count, 4);
 }
+
+/* ---- a record that is posted again while it is described ---------------------------------------------------------- */
+
+__attribute__((unused)) static void post_again(void)
+{
+    bo_hook_record_half = NULL;
+    CHECK_EQ(bough_clear(NULL), 1);
+    CHECK(bough_post_event(bough_self(), &(struct bough_event){.reason = "second", .value = 2}).record);
+}
+
+static void is_the_second(const struct bough_record *record)
+{
+    CHECK_STR(record->reason, "second");
+    CHECK_EQ(record->value, 2);
+    CHECK_EQ(bough_clear(NULL), 1);
+}
+
+static void post_first(void)
+{
+    CHECK(bough_post_event(bough_self(), &(struct bough_event){.reason = "first", .value = 1}).record);
+    bo_hook_record_half = post_again;
+}
+
+/* Fixed race: the value was the first post's, the reason the second's. */
+TEST(a_reason_is_of_one_post)
+{
+    struct bough_record record;
+    NEED_HOOKS();
+    post_first();
+    CHECK_EQ(bough_reason(&record), 0);
+    is_the_second(&record);
+    post_first();
+    CHECK_EQ(bough_reason_of(bough_self(), &record), 0);
+    is_the_second(&record);
+}
