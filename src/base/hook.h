@@ -67,7 +67,10 @@
     X(tally_pinned)    /* a branch is pinned, its tally is not read yet */                        \
     X(dump_has_room)   /* a dump has taken the memory that one dump at a time can use */          \
     X(ring_claims)     /* a report's number in a ring is known, whether there is room is not */   \
-    X(record_half)     /* half of a record is described */
+    X(record_half)     /* half of a record is described */                                        \
+    X(trace_stops)     /* a recording is on, and a thread is about to end it */                   \
+    X(trace_half)      /* a recording's file is open, and the recording is off */                 \
+    X(trace_switches)  /* a recording has begun or ended, the threads' flags are not set yet */
 
 #if BO_HOOKS
 #define BO_HOOK_DECLARE(name) extern __attribute__((visibility("default"))) void (*volatile bo_hook_##name)(void);

@@ -4,6 +4,7 @@
 #include <bough/interrupt.h>
 #include <sys/syscall.h>
 #include "base/futex.h"
+#include "base/hook.h"
 #include "base/raw.h"
 #include "trace/recorder.h"
 #include "upcalls.h"
@@ -22,8 +23,9 @@ pid_t bo_tid(void)
     return bo_self ? bo_load_relaxed(&bo_self->tid) : (pid_t)bo_raw0(SYS_gettid);
 }
 
-/* bo_switch_recording() stores bo_trace_on first, and then the flag of each slot: so this thread sees bo_trace_on, or
- * its slot's flag is set. */
+/* bo_trace_on is stored first, and then the flag of each slot: so this thread sees bo_trace_on, or its slot's flag is
+ * set. The flag follows bo_trace_on, and not the caller's switch, which may be outdated: another thread may have begun
+ * the next recording. */
 static void record_calls(struct bo_thread *t)
 {
     bo_store_seq(&t->call.recorded, 0);
@@ -104,12 +106,13 @@ static void record_branches(void)
 void bo_switch_recording(bool on)
 {
     struct bo_trace_thread as;
+    BO_HOOK(trace_switches);
     if (on)
         record_branches();
     uint32_t high = bo_threads_used();
     for (uint32_t i = 1; i < high; i++) {
         struct bo_thread *t = bo_thread_at(i);
-        bo_store_seq(&t->call.recorded, on);
+        record_calls(t);
         if (on && describe_slot(t, bo_load_seq(&t->t.word), &as))
             bo_trace_thread_begin(&as, true);
     }

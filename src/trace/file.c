@@ -403,6 +403,13 @@ bool bo_trace_file_is_locked(void)
     return bo_held_is(&trace_file) && fcntl(trace_file.fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+void bo_trace_file_forget(void)
+{
+    int saved = errno;
+    bo_held_forget(&trace_file);
+    errno = saved;
+}
+
 /* A thread may be writing at this moment, so the addresses stay valid: memory without a file replaces the mapping. */
 void bo_trace_file_close(struct bo_trace_recording *r)
 {

@@ -20,5 +20,7 @@ int bo_trace_file_descriptor(void);
 bool bo_trace_file_is_locked(void);
 /* Called when the recording is over: from now on threads write to memory without a file. */
 void bo_trace_file_close(struct bo_trace_recording *r);
+/* Close the descriptor, if there is one. */
+void bo_trace_file_forget(void);
 
 #endif

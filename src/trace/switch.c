@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/futex.h"
+#include "base/hook.h"
 #include "base/plain.h"
 #include "trace/chunk.h"
 #include "trace/file.h"
@@ -48,6 +49,7 @@ int bo_trace_begin(struct bo_trace_wish *wish, char *why, unsigned size)
         r->flags = (wish->without_arguments ? BO_TRACE_WITHOUT_ARGUMENTS : 0) | (wish->file ? 0 : BO_TRACE_IN_MEMORY);
         become_process(r);
         bo_store_release(&bo_trace_last, r);
+        BO_HOOK(trace_half);
         bo_store_seq(&bo_trace_on, ++recordings ? recordings : ++recordings);
         bo_trace_process_begin(0);
     } else {
@@ -57,24 +59,34 @@ int bo_trace_begin(struct bo_trace_wish *wish, char *why, unsigned size)
     return error;
 }
 
-int bo_trace_end(bool by_exit)
+/* The caller holds the lock. */
+static void finish_recording(bool by_exit)
 {
-    int error = bo_load_relaxed(&bo_trace_on) ? 0 : ENOENT;
-    if (error)
-        return error;
-    bo_lock(&switching);
     if (by_exit)
         bo_trace_process_end();
     struct bo_trace_recording *r = bo_trace();
     bo_store_seq(&r->head->ended, bo_clock());
     if (r->head->pid == getpid())
         bo_store_seq(&r->head->first_ended, 1);
-    if (!by_exit) {
-        bo_store_seq(&bo_trace_on, 0);
-        bo_trace_file_close(r);
-    }
+    if (by_exit)
+        return;
+    bo_store_seq(&bo_trace_on, 0);
+    BO_HOOK(trace_half);
+    bo_trace_file_close(r);
+}
+
+/* Checks first without the lock: if nothing is recorded, an exit does not wait for a thread that begins a recording. */
+int bo_trace_end(bool by_exit)
+{
+    if (!bo_load_relaxed(&bo_trace_on))
+        return ENOENT;
+    BO_HOOK(trace_stops);
+    bo_lock(&switching);
+    bool is_on = bo_load_relaxed(&bo_trace_on) != 0;
+    if (is_on)
+        finish_recording(by_exit);
     bo_unlock(&switching);
-    return 0;
+    return is_on ? 0 : ENOENT;
 }
 
 /* Threads continue while the process exits, and may record. */
@@ -98,14 +110,17 @@ bool bo_trace_is_watched(void)
     return bo_trace_file_is_locked();
 }
 
-/* The chunks from before the fork still belong to the parent, so the child takes new ones. */
+/* The chunks from before the fork still belong to the parent, so the child takes new ones. A file that another thread
+ * was about to record to, or to close, is closed. */
 void bo_trace_forked(void)
 {
     uint32_t parent = bo_trace()->process;
     bo_store_relaxed(&switching.state, 0);
     bo_trace_writer_forked();
-    if (!bo_load_relaxed(&bo_trace_on))
+    if (!bo_load_relaxed(&bo_trace_on)) {
+        bo_trace_file_forget();
         return;
+    }
     become_process(bo_trace());
     bo_trace_process_begin(parent);
 }

@@ -5,6 +5,7 @@
 #include <bough.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include "../harness.h"
 #include "trace/read.h"
 
@@ -115,5 +116,84 @@ TEST(a_thread_that_still_has_the_last_recording_harms_no_memory)
     trace_free(&t);
     CHECK_EQ(stat(file, &is), 0);
     CHECK_EQ(is.st_size, (FEW + 1) * 4096);
+    CHECK_EQ(unlink(file), 0);
+}
+
+/* ---- two threads that begin and end recordings -------------------------------------------------------------------- */
+
+static int stop_result, stop_error;
+
+static void *stops_recording(void *unused)
+{
+    hooked = t_tid();
+    stop_result = bough_trace_stop();
+    stop_error = errno;
+    return unused;
+}
+
+static void begin_and_stop_until(void (*volatile *hook)(void), struct t_thread *stopper)
+{
+    bough_adopt("recorded");
+    snprintf(file, sizeof file, "/tmp/bough-two-%d", (int)getpid());
+    begin_recording(FEW);
+    hooked = -1;
+    *hook = stop_here;
+    t_spawn(stopper, stops_recording, NULL);
+    t_gate_wait(&hook_reached);
+}
+
+/* Fixed race: both threads had ended the recording, by their results. */
+TEST(one_of_two_threads_ends_a_recording)
+{
+    struct t_thread stopper;
+    NEED_HOOKS();
+    begin_and_stop_until(&bo_hook_trace_stops, &stopper);
+    CHECK_EQ(bough_trace_stop(), 0);
+    t_gate_open(&hook_go);
+    t_join(&stopper);
+    CHECK_EQ(stop_result, -1);
+    CHECK_EQ(stop_error, ENOENT);
+    CHECK_EQ(unlink(file), 0);
+}
+
+/* Fixed race: the second recording had no calls of the threads that were there before it. */
+TEST(the_end_of_a_recording_does_not_stop_the_next_one)
+{
+    struct t_thread stopper;
+    NEED_HOOKS();
+    begin_and_stop_until(&bo_hook_trace_switches, &stopper);
+    begin_recording(FEW);
+    t_gate_open(&hook_go);
+    t_join(&stopper);
+    CHECK_EQ(stop_result, 0);
+    CHECK(bo_load_seq(&bo_thread_of_handle(bough_self())->call.recorded));
+    CHECK_EQ(bough_trace_stop(), 0);
+    CHECK_EQ(unlink(file), 0);
+}
+
+static bool has_open(const char *path)
+{
+    struct stat is, other;
+    CHECK_EQ(stat(path, &is), 0);
+    for (int fd = 0; fd < 1024; fd++)
+        if (fstat(fd, &other) == 0 && other.st_ino == is.st_ino && other.st_dev == is.st_dev)
+            return true;
+    return false;
+}
+
+/* Fixed bug: the child kept the file open, and with it the lock by which other processes join the recording. */
+TEST(a_child_that_is_forked_while_a_recording_ends_does_not_keep_its_file)
+{
+    struct t_thread stopper;
+    int status;
+    NEED_HOOKS();
+    begin_and_stop_until(&bo_hook_trace_half, &stopper);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(has_open(file));
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    t_gate_open(&hook_go);
+    t_join(&stopper);
+    CHECK_EQ(status, 0);
     CHECK_EQ(unlink(file), 0);
 }
