@@ -24,6 +24,7 @@
 #include "state/record.h"
 #include "upcalls.h"
 #include "wake/post.h"
+#include "wake/ticker.h"
 
 struct tier {
     struct tier *next;
@@ -116,23 +117,37 @@ static void run_exit_tiers(int64_t until)
 }
 
 /* Threads that are interrupted for an exit already are not interrupted again: that would be a second event, and begin
- * the kill. */
-static void interrupt_the_others(const struct bo_leaving *l)
+ * the kill. Returns whether they are interrupted for this exit. */
+static bool interrupt_the_others(const struct bo_leaving *l)
 {
     if (bo_record_stands(bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)))
-        return;
+        return false;
     struct bough_event event = {.kind = BOUGH_EXIT, .reason = l->reason};
-    bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL);
+    return bo_post((uint64_t)(uintptr_t)bough_root(), &event, NULL) == 0;
 }
 
-/* The incident was handled before anything irrevocable was done: cancel the exit. */
-static void call_off(void)
+/* No exit begins. Another incident at rung 5 that has relied on this exit gets one. */
+static void give_leaving_up(void)
+{
+    bo_leave_not();
+    bo_ticker_attend();
+}
+
+static void stop_interrupting(void)
 {
     struct bo_target *root = &bo_branch_at(BO_ROOT)->t;
     bo_and_seq(&root->due, ~(1u << BOUGH_EXIT));
     bo_record_close(bo_record_of(root, BOUGH_EXIT), BOUGH_POST_CLEARED);
     bo_wake_subtree(root, true); /* they check again, and find no record */
-    bo_leave_not();
+}
+
+/* The incident was handled before anything irrevocable was done: cancel the exit. A record of kind exit stays, if the
+ * program has posted to it, too. */
+static void call_off(bool interrupted)
+{
+    if (interrupted && bo_record_count(bo_record_of(&bo_branch_at(BO_ROOT)->t, BOUGH_EXIT)) == 1)
+        stop_interrupting();
+    give_leaving_up();
 }
 
 void bo_leave(void *argument)
@@ -142,13 +157,13 @@ void bo_leave(void *argument)
     BO_HOOK(leave_begins);
     bo_log_queue_not_here();
     if (l->over()) {
-        bo_leave_not();
+        give_leaving_up();
         return;
     }
-    interrupt_the_others(l);
+    bool interrupted = interrupt_the_others(l);
     bo_await_others(begun + time / 4, l->over);
     if (l->over()) {
-        call_off();
+        call_off(interrupted);
         return;
     }
     run_exit_tiers(begun + time / 2);

@@ -135,6 +135,13 @@ static bool leave_process(const struct bo_incident *i, int64_t until)
     return false;
 }
 
+/* If no helper is there, the rung's time runs out. */
+void bo_go_on_leaving(const struct bo_incident *i)
+{
+    if (!bo_is_leaving())
+        leave_process(i, bo_load_seq(&i->record->rung_until));
+}
+
 static void write_dump(void *unused)
 {
     (void)unused;

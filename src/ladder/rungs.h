@@ -12,6 +12,8 @@ const char *bo_carry_out(struct bo_incident *i, int64_t until);
 const char *bo_close_below(const struct bo_incident *i);
 /* End rung 4: withdraw the requests to threads that are not frozen yet. */
 void bo_withdraw_below(const struct bo_incident *i);
+/* Continue rung 5: if the exit in progress was for another incident, and was cancelled, begin one for this incident. */
+void bo_go_on_leaving(const struct bo_incident *i);
 /* Continue rung 6: kill the process when the dump is written, or its time is over. */
 void bo_go_on_killing(const struct bo_incident *i);
 void bo_rungs_after_fork(void);

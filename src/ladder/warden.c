@@ -347,8 +347,12 @@ static bool work_on(struct bo_incident *i)
         bo_go_on_killing(i);
         return true;
     }
-    if (i->rung != BOUGH_RUNG_CLOSE || bo_load_seq(&i->record->overdue))
+    if (i->rung < BOUGH_RUNG_CLOSE || bo_load_seq(&i->record->overdue))
         return false;
+    if (i->rung == BOUGH_RUNG_EXIT) {
+        bo_go_on_leaving(i);
+        return false;
+    }
     const char *why = bo_close_below(i);
     if (!why)
         return true;
