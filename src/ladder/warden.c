@@ -213,8 +213,13 @@ static void read_events(struct bo_target *target, struct bo_record *r, uint64_t 
         dealt_with = events;
     }
     for (; dealt_with < events; dealt_with++)
-        happen(target, r, state, BO_AGAIN);
-    bo_store_relaxed(&r->climbed, dealt_with);
+        if (!happen(target, r, state, BO_AGAIN))
+            return;
+    bo_store_seq(&r->climbed, dealt_with);
+    if (bo_record_is_of(r, state))
+        return;
+    bo_store_seq(&r->climbed, 1); /* a later post: only its first event is dealt with */
+    bo_ticker_look(target);
 }
 
 static int64_t soon_at_least(int64_t when)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 35 and 36: a handler and its verdict are about one post, although the incident climbs meanwhile, or its record is
+/* Rules 34 to 36: an event, a handler and its verdict are about one post, although the incident climbs meanwhile, or its record is
  * cleared and posted again. */
 #include "../races/hooks.h"
 #include "../semantics/climber.h"
@@ -83,4 +83,35 @@ TEST(an_incident_that_climbs_is_described_with_one_rung)
     CHECK_EQ(inner.ran, 1);
     CHECK_EQ(inner.incident.rung, BOUGH_RUNG_HANDLER);
     CHECK_EQ(inner.incident.record.rung, BOUGH_RUNG_HANDLER);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static bough_post second_event(bough_branch *b)
+{
+    usleep(260000); /* posts within 250 ms are one event */
+    return bough_post_event(b, NULL);
+}
+
+/* Fixed race: the second event of the later post counted as one that the ladder had dealt with. */
+TEST(an_event_of_a_later_post_is_not_missed)
+{
+    struct bough_progress progress = {0};
+    NEED_HOOKS();
+    bough_set_report(c_silent);
+    c_times(BOUGH_ROOT, BOUGH_SEC(600), BOUGH_SEC(600));
+    BOUGH_BRANCH(b) {
+        CHECK(bough_add(b, handles, bough_arg(NULL)));
+        t_until(c_works);
+        bough_post_event(b, NULL);
+        bo_hook_step_decided = stop_here;
+        second_event(b);
+        t_gate_wait(&hook_reached);
+        CHECK_EQ(bough_clear(b), 1);
+        bough_post_event(b, NULL);
+        t_gate_open(&hook_go);
+        again = second_event(b);
+        t_until(bough_post_progress(again, &progress) == 0 && progress.rung > BOUGH_RUNG_FLAG);
+        c_go = 1;
+    }
 }
