@@ -68,6 +68,7 @@
     X(dump_has_room)   /* a dump has taken the memory that one dump at a time can use */          \
     X(ring_claims)     /* a report's number in a ring is known, whether there is room is not */   \
     X(record_half)     /* half of a record is described */                                        \
+    X(record_shown)    /* a dump has read a record's reason, and not the other fields yet */      \
     X(trace_stops)     /* a recording is on, and a thread is about to end it */                   \
     X(trace_half)      /* a recording's file is open, and the recording is off */                 \
     X(trace_switches)  /* a recording has begun or ended, the threads' flags are not set yet */

@@ -102,61 +102,81 @@ static void indent(struct bo_out *o, unsigned depth)
     bo_put(o, "%*s", 2 * (int)(depth < DEEPEST ? depth : DEEPEST), "");
 }
 
-/* Copies the fields of a record that are not atomic. Another post may overwrite them meanwhile, which shows in the
- * state. */
-BO_BARE static bool copy_reason(const struct bo_record *r, char reason[BOUGH_REASON_MAX + 1], pid_t *source)
+struct record_note {
+    char reason[BOUGH_REASON_MAX + 1];
+    pid_t source;
+    bool met, overdue;
+    unsigned rung, ceiling, reached, count;
+    int64_t since, until, cap;
+};
+
+/* Copies the fields that are not atomic. */
+BO_BARE static void copy_plain_fields(struct record_note *n, const struct bo_record *r)
 {
-    uint64_t state = bo_load_seq(&r->state);
     const volatile char *from = r->reason;
     for (size_t i = 0; i < BOUGH_REASON_MAX; i++)
-        reason[i] = from[i];
-    reason[BOUGH_REASON_MAX] = '\0';
-    *source = r->source;
-    return bo_record_stands(r) && bo_load_seq(&r->state) == state;
+        n->reason[i] = from[i];
+    n->reason[BOUGH_REASON_MAX] = '\0';
+    n->source = r->source;
 }
 
-static void put_incident(struct bo_out *o, const struct bo_record *r)
+/* False: the record is over, or another post has overwritten fields meanwhile. The warden writes the rung after its
+ * deadline, and the ceiling after its cap: they are read first. */
+static bool note_record(struct record_note *n, const struct bo_record *r)
 {
-    unsigned ceiling = bo_load_relaxed(&r->ceiling), reached = bo_load_relaxed(&r->delivered_rung);
-    int64_t until = bo_load_relaxed(&r->rung_until), cap = bo_load_relaxed(&r->cap_at);
-    bo_put(o, ", rung %u", bo_load_relaxed(&r->rung));
-    if (ceiling)
-        bo_put(o, " of %u", ceiling);
-    if (until && until != BO_FOREVER) {
+    uint64_t state = bo_load_seq(&r->state);
+    copy_plain_fields(n, r);
+    BO_HOOK(record_shown);
+    n->met = bo_record_status(state) == BO_DELIVERED;
+    n->rung = bo_load_seq(&r->rung);
+    n->ceiling = bo_load_seq(&r->ceiling);
+    n->until = bo_load_seq(&r->rung_until);
+    n->cap = bo_load_seq(&r->cap_at);
+    n->overdue = bo_load_relaxed(&r->overdue);
+    n->reached = bo_load_relaxed(&r->delivered_rung);
+    n->count = bo_record_count(r);
+    n->since = bo_load_relaxed(&r->since);
+    return bo_record_is_of(r, state);
+}
+
+static void put_incident(struct bo_out *o, const struct record_note *n)
+{
+    bo_put(o, ", rung %u", n->rung);
+    if (n->ceiling)
+        bo_put(o, " of %u", n->ceiling);
+    if (n->until && n->until != BO_FOREVER) {
         bo_put(o, " for ");
-        bo_put_span(o, until - bo_now());
+        bo_put_span(o, n->until - bo_now());
         bo_put(o, " more");
     }
-    if (reached > 1)
-        bo_put(o, ", rung %u delivered", reached);
-    if (cap && cap != BO_FOREVER) {
+    if (n->reached > 1)
+        bo_put(o, ", rung %u delivered", n->reached);
+    if (n->cap && n->cap != BO_FOREVER) {
         bo_put(o, ", the end in ");
-        bo_put_span(o, cap - bo_now());
+        bo_put_span(o, n->cap - bo_now());
     }
-    if (bo_load_relaxed(&r->overdue))
+    if (n->overdue)
         bo_put(o, ", overdue");
 }
 
 static void put_record(struct bo_out *o, const struct bo_record *r, unsigned kind, unsigned depth)
 {
-    char reason[BOUGH_REASON_MAX + 1];
-    pid_t source;
-    if (!copy_reason(r, reason, &source))
+    struct record_note n;
+    if (!note_record(&n, r))
         return;
-    bool met = bo_record_status(bo_load_seq(&r->state)) == BO_DELIVERED;
     indent(o, depth);
-    bo_put(o, "%s %s", met ? "met" : "pending", bo_kind_name(kind));
-    if (reason[0]) {
+    bo_put(o, "%s %s", n.met ? "met" : "pending", bo_kind_name(kind));
+    if (n.reason[0]) {
         bo_put(o, " \"");
-        bo_put_name(o, reason);
+        bo_put_name(o, n.reason);
         bo_put(o, "\"");
     }
-    put_incident(o, r);
+    put_incident(o, &n);
     bo_put(o, ", posted ");
-    bo_put_span(o, bo_now() - bo_load_relaxed(&r->since));
-    bo_put(o, " ago by thread %d", (int)source);
-    if (bo_record_count(r) > 1)
-        bo_put(o, ", %u times", bo_record_count(r));
+    bo_put_span(o, bo_now() - n.since);
+    bo_put(o, " ago by thread %d", (int)n.source);
+    if (n.count > 1)
+        bo_put(o, ", %u times", n.count);
     bo_put(o, "\n");
 }
 

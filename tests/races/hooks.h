@@ -85,6 +85,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_dump_has_room no_hook
 #define bo_hook_ring_claims no_hook
 #define bo_hook_record_half no_hook
+#define bo_hook_record_shown no_hook
 #define bo_hook_trace_stops no_hook
 #define bo_hook_trace_half no_hook
 #define bo_hook_trace_switches no_hook

@@ -228,3 +228,31 @@ TEST(a_dump_leaves_out_a_thread_that_ends_meanwhile)
     close(file);
     others_end();
 }
+
+static bough_thread *dumper_is;
+
+__attribute__((unused)) static void post_twice_more(void)
+{
+    bo_hook_record_shown = NULL;
+    CHECK_EQ(bough_clear(NULL), 1);
+    for (int i = 0; i < 2; i++)
+        CHECK(bough_post_event(dumper_is, &(struct bough_event){.reason = "the second"}).record);
+}
+
+/* Fixed race: the line had the reason of one post, and the number of the posts that came after it. */
+TEST(a_dump_leaves_out_a_record_that_is_posted_again_meanwhile)
+{
+    static char text[1 << 16];
+    NEED_HOOKS();
+    int file = memfd_create("dump", MFD_CLOEXEC);
+    CHECK(file >= 0);
+    dumper_is = bough_self();
+    CHECK(bough_post_event(dumper_is, &(struct bough_event){.reason = "the first"}).record);
+    bo_hook_record_shown = post_twice_more;
+    CHECK_EQ(bough_dump(file), 0);
+    CHECK(pread(file, text, sizeof text - 1, 0) > 0);
+    CHECK(strstr(text, "==== end ===="));
+    CHECK(!strstr(text, "the first"));
+    CHECK_EQ(bough_clear(NULL), 1);
+    close(file);
+}
