@@ -13,6 +13,7 @@
 #include "base/proc_status.h"
 #include "base/raw.h"
 #include "inspect/blocked_at.h"
+#include "inspect/dump_records.h"
 #include "inspect/maps.h"
 #include "inspect/stack.h"
 #include "inspect/tree_index.h"
@@ -27,7 +28,7 @@
 #define ASK_FOR BO_MS(100)
 #define ASK_ALL_FOR BO_SEC(2)
 
-enum { SMALL = 640, DEEPEST = 24 };
+enum { SMALL = 640 };
 
 /* Only used by the thread that holds `dumping`. Before a dump it uses no memory, only address space. */
 static struct {
@@ -95,98 +96,6 @@ static void put_head(struct bo_out *o, const char *why)
     bo_put(o, "\n");
 }
 
-/* ---- records -------------------------------------------------------------------------------------- */
-
-static void indent(struct bo_out *o, unsigned depth)
-{
-    bo_put(o, "%*s", 2 * (int)(depth < DEEPEST ? depth : DEEPEST), "");
-}
-
-struct record_note {
-    char reason[BOUGH_REASON_MAX + 1];
-    pid_t source;
-    bool met, overdue;
-    unsigned rung, ceiling, reached, count;
-    int64_t since, until, cap;
-};
-
-/* Copies the fields that are not atomic. */
-BO_BARE static void copy_plain_fields(struct record_note *n, const struct bo_record *r)
-{
-    const volatile char *from = r->reason;
-    for (size_t i = 0; i < BOUGH_REASON_MAX; i++)
-        n->reason[i] = from[i];
-    n->reason[BOUGH_REASON_MAX] = '\0';
-    n->source = r->source;
-}
-
-/* False: the record is over, or another post has overwritten fields meanwhile. The warden writes the rung after its
- * deadline, and the ceiling after its cap: they are read first. */
-static bool note_record(struct record_note *n, const struct bo_record *r)
-{
-    uint64_t state = bo_load_seq(&r->state);
-    copy_plain_fields(n, r);
-    BO_HOOK(record_shown);
-    n->met = bo_record_status(state) == BO_DELIVERED;
-    n->rung = bo_load_seq(&r->rung);
-    n->ceiling = bo_load_seq(&r->ceiling);
-    n->until = bo_load_seq(&r->rung_until);
-    n->cap = bo_load_seq(&r->cap_at);
-    n->overdue = bo_load_relaxed(&r->overdue);
-    n->reached = bo_load_relaxed(&r->delivered_rung);
-    n->count = bo_record_count(r);
-    n->since = bo_load_relaxed(&r->since);
-    return bo_record_is_of(r, state);
-}
-
-static void put_incident(struct bo_out *o, const struct record_note *n)
-{
-    bo_put(o, ", rung %u", n->rung);
-    if (n->ceiling)
-        bo_put(o, " of %u", n->ceiling);
-    if (n->until && n->until != BO_FOREVER) {
-        bo_put(o, " for ");
-        bo_put_span(o, n->until - bo_now());
-        bo_put(o, " more");
-    }
-    if (n->reached > 1)
-        bo_put(o, ", rung %u delivered", n->reached);
-    if (n->cap && n->cap != BO_FOREVER) {
-        bo_put(o, ", the end in ");
-        bo_put_span(o, n->cap - bo_now());
-    }
-    if (n->overdue)
-        bo_put(o, ", overdue");
-}
-
-static void put_record(struct bo_out *o, const struct bo_record *r, unsigned kind, unsigned depth)
-{
-    struct record_note n;
-    if (!note_record(&n, r))
-        return;
-    indent(o, depth);
-    bo_put(o, "%s %s", n.met ? "met" : "pending", bo_kind_name(kind));
-    if (n.reason[0]) {
-        bo_put(o, " \"");
-        bo_put_name(o, n.reason);
-        bo_put(o, "\"");
-    }
-    put_incident(o, &n);
-    bo_put(o, ", posted ");
-    bo_put_span(o, bo_now() - n.since);
-    bo_put(o, " ago by thread %d", (int)n.source);
-    if (n.count > 1)
-        bo_put(o, ", %u times", n.count);
-    bo_put(o, "\n");
-}
-
-static void put_records(struct bo_out *o, const struct bo_target *target, unsigned depth)
-{
-    for (unsigned kind = 0; kind < BOUGH_KINDS; kind++)
-        if (bo_load_seq(&target->due) >> kind & 1)
-            put_record(o, bo_record_of(target, (enum bough_kind)kind), kind, depth);
-}
-
 /* ---- the tree ------------------------------------------------------------------------------------- */
 
 static const char *level_name(uint64_t w)
@@ -211,7 +120,7 @@ static void put_regions(struct bo_out *o, const struct bo_thread *t, unsigned de
     for (uint32_t i = 0; i < open && i < BO_REGIONS; i++) {
         if (!bo_region_note(t, i, &note) || bo_is_internal(note.line))
             continue;
-        indent(o, depth);
+        bo_put_indent(o, depth);
         bo_put(o, "%s at ", bo_region_name(note.kind));
         bo_put_place(o, note.file, note.line);
         bo_put(o, " for ");
@@ -220,7 +129,7 @@ static void put_regions(struct bo_out *o, const struct bo_thread *t, unsigned de
     }
     if (open <= BO_REGIONS)
         return;
-    indent(o, depth);
+    bo_put_indent(o, depth);
     bo_put(o, "and %u more inside\n", open - BO_REGIONS);
 }
 
@@ -234,7 +143,7 @@ static void put_handlers(struct bo_out *o, const struct bo_thread *t, unsigned d
     unsigned handlers = bo_load_relaxed(&t->incident.handlers), finals = bo_load_relaxed(&t->incident.finals);
     if (!handlers && !finals)
         return;
-    indent(o, depth);
+    bo_put_indent(o, depth);
     bo_put(o, "handlers: %u, final ones: %u%s\n", handlers, finals, is_handling(t) ? ", one runs now" : "");
 }
 
@@ -250,7 +159,7 @@ static void put_thread_line(struct bo_out *o, const struct bo_thread *t, unsigne
     BO_HOOK(thread_shown);
     if (!(w & BO_LIVE) || !bo_target_is(&t->t, bo_word_generation(w)))
         return;
-    indent(o, depth);
+    bo_put_indent(o, depth);
     bo_put(o, "thread");
     put_given_name(o, name);
     bo_put(o, " (%d), %s: ", (int)tid, level_name(w));
@@ -259,7 +168,7 @@ static void put_thread_line(struct bo_out *o, const struct bo_thread *t, unsigne
     bo_put(o, "%s\n", ended ? ", has ended meanwhile" : t == bo_self ? ", it writes this" : "");
     if (ended)
         return;
-    put_records(o, &t->t, depth + 2);
+    bo_put_records(o, &t->t, depth + 2);
     put_regions(o, t, depth + 2);
     put_handlers(o, t, depth + 2);
 }
@@ -286,7 +195,7 @@ static void put_branch(struct bo_out *o, const struct bo_branch *b, unsigned dep
     if (!note_branch(&n, b))
         return;
     int64_t deadline = bo_load_relaxed(&b->deadline), left = bo_time_left(deadline, bo_now());
-    indent(o, depth);
+    bo_put_indent(o, depth);
     bo_put(o, "branch");
     put_given_name(o, n.name);
     if (n.file) {
@@ -299,7 +208,7 @@ static void put_branch(struct bo_out *o, const struct bo_branch *b, unsigned dep
         bo_put_span(o, left > 0 ? left : -left);
     }
     bo_put(o, "\n");
-    put_records(o, &b->t, depth + 2);
+    bo_put_records(o, &b->t, depth + 2);
 }
 
 static bool in_time(const struct dump *d)
@@ -315,7 +224,7 @@ static void put_tree(struct dump *d)
     bo_put(&d->out, "\nthe tree: %u thread%s, %u branch%s\n", f->threads, f->threads == 1 ? "" : "s", f->branches,
            f->branches == 1 ? "" : "es");
     bo_put(&d->out, "root\n");
-    put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
+    bo_put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
     for (uint32_t node = BO_ROOT_NODE; !d->out.error && (node = bo_tree_index_next(f, node, &depth)) != 0;)
         if (!in_time(d))
             left_out++;
@@ -332,7 +241,7 @@ static void put_list(struct dump *d)
 {
     uint32_t high = bo_load_acquire(&bo_arena.head->thread_high);
     bo_put(&d->out, "\nanother dump is being written: no tree and no stacks in this one\nroot\n");
-    put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
+    bo_put_records(&d->out, &bo_branch_at(BO_ROOT)->t, 2);
     for (uint32_t i = 1; i < high && i < BO_THREADS && !d->out.error; i++)
         if (bo_load_acquire(&bo_thread_at(i)->t.word) & BO_LIVE)
             put_thread_line(&d->out, bo_thread_at(i), 1);
