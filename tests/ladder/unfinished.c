@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 14 and 37: a thread is not frozen in an operation of the library whose end other threads depend on, and does not
- * leave it halfway. */
+/* Rules 14 and 37: a thread is not frozen in an operation of the library whose end other threads depend on, and does
+ * not leave it halfway. */
 #include "../races/hooks.h"
 #include <bough/ladder.h>
 #include <fcntl.h>

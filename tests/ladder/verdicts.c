@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 34 to 36: an event, a handler and its verdict are about one post, although the incident climbs meanwhile, or its record is
- * cleared and posted again. */
+/* Rules 34 to 36: an event, a handler and its verdict are about one post, although the incident climbs meanwhile, or
+ * its record is cleared and posted again. */
 #include "../races/hooks.h"
 #include "../semantics/climber.h"
 
