@@ -20,7 +20,7 @@ class Run:
     def __call__(self):
         thread, run = self.thread, self.run
         self.thread = self.run = None
-        del thread.__dict__["run"]  # put there before the start; it would keep the thread alive
+        vars(thread).pop("run", None)  # put there before the start; it would keep the thread alive
         takes_part, asynchronous = self.begin(thread)
         try:
             with _bough.taking_part(takes_part):

@@ -70,12 +70,23 @@ class Thread(threading.Thread):
             _check.function("Thread target", self._target)
         _check.function("Thread.run()", self.run)
         _opt_in()
-        if not self._started.is_set():
-            self.__dict__["run"] = _bough.around(Run(self, self.run))
+        starts = object()
+        if vars(self).setdefault("_starts", starts) is not starts:
+            raise RuntimeError("threads can only be started once")  # threading's error: another thread starts this one
+        try:
+            self._start()
+        finally:
+            del self._starts
+
+    def _start(self):
+        if self._started.is_set():
+            return super().start()  # raises an error, and the thread may be about to read its run()
+        vars(self)["run"] = _bough.around(Run(self, self.run))
         try:
             super().start()
         except BaseException:
-            self.__dict__.pop("run", None)
+            if self.ident is None and self not in threading._limbo:  # else it runs: a Ctrl-C has ended only the wait for that
+                vars(self).pop("run", None)
             raise
 
     def interrupt(self, reason=None):
@@ -83,14 +94,15 @@ class Thread(threading.Thread):
         effect at the start; if the thread has ended, it does nothing."""
         reason = _check.reason("Thread.interrupt()", reason)
         if self._before_start is None:
-            self._before_start = []
+            self._before_start = vars(self).setdefault("_before_start", [])  # the same list for two threads
         if self.ident is None:
             self._before_start.append(reason)
             if self.ident is None:
                 return
-            if reason not in self._before_start:
+            try:
+                self._before_start.remove(reason)
+            except ValueError:
                 return  # the thread has started meanwhile, and taken the reason from the list
-            self._before_start.remove(reason)
         try:
             _bough.interrupt_thread(_check.thread("Thread.interrupt()", self), reason)
         except NotAliveError:
@@ -99,7 +111,11 @@ class Thread(threading.Thread):
 
     def _post_what_came_before(self):
         while self._before_start:
-            _bough.interrupt_thread(_bough.id_of(threading.get_ident()), self._before_start.pop(0))
+            try:
+                reason = self._before_start.pop(0)
+            except IndexError:
+                return  # its poster has taken it back
+            _bough.interrupt_thread(_bough.id_of(threading.get_ident()), reason)
 
     def raise_exc(self, exc):
         """Raise `exc`, a class or that very instance, in this thread, wherever the thread is."""
@@ -197,21 +213,28 @@ class _Async:
     """The thread that made this object was switched then, not when it enters the block; another thread is switched as it enters."""
 
     def __init__(self, on):
-        self._on, self._open = on, []  # (thread, its setting before), the innermost last
-        self._made = threading.get_ident(), _bough.set_asynchronous(on)
+        self._on, self._open = on, {}  # thread's handle -> its settings before, the innermost last
+        self._made = _bough.self_handle(), _bough.set_asynchronous(on)
 
     def __repr__(self):
         return "<bough.set_enable_async_interrupt>"
 
     def __enter__(self):
-        me, made, self._made = threading.get_ident(), self._made, None
-        self._open.append(made if made is not None and made[0] == me else (me, _bough.set_asynchronous(self._on)))
+        me, (maker, before) = _bough.self_handle(), self._made
+        if maker == me:
+            self._made = None, None
+        else:
+            before = _bough.set_asynchronous(self._on)
+        self._open.setdefault(me, []).append(before)
         return self
 
     def __exit__(self, *error):
-        me = threading.get_ident()
-        last = max(i for i, (thread, _) in enumerate(self._open) if thread == me)
-        _bough.set_asynchronous(self._open.pop(last)[1])
+        me = _bough.self_handle()
+        if me not in self._open:
+            raise RuntimeError("set_enable_async_interrupt() must be left by the thread that entered it")
+        _bough.set_asynchronous(self._open[me].pop())
+        if not self._open[me]:
+            del self._open[me]
 
 
 # ---- callbacks -------------------------------------------------------------------------------------------------------

@@ -138,15 +138,21 @@ class closer:
     """
 
     def __init__(self, callback):
-        self._callback, self._open = _check.function("closer() callback", callback), []
+        self._callback = _check.function("closer() callback", callback)
+        self._open = {}  # thread's ident -> its closers, the innermost last
 
     def __enter__(self):
         _opt_in()
-        self._open.append(_bough.closer(self._callback))
+        self._open.setdefault(threading.get_ident(), []).append(_bough.closer(self._callback))
         return self
 
     def __exit__(self, *error):
-        _bough.closer_drop(self._open.pop())
+        ident = threading.get_ident()
+        if ident not in self._open:
+            raise RuntimeError("closer() must be left by the thread that entered it")
+        _bough.closer_drop(self._open[ident].pop())
+        if not self._open[ident]:
+            del self._open[ident]
 
 
 # ---- times and ceilings ----------------------------------------------------------------------------------------------------

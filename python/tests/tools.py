@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Tools that order threads, and keep what they raise for the test."""
+import inspect
 import os
 import sys
 import threading
@@ -197,3 +198,52 @@ def assert_kept_out(test, function):
     leave.append(1)
     test.assertIsInstance(ended(thread), KeyError)
     test.assertEqual(leave, [1, 2])
+
+
+# ---- between two lines ------------------------------------------------------------------------------------------------------
+
+
+class AtLine:
+    """Calls actions in a thread between two lines of `function`. Each is a pair (text, action): action() is called once,
+    before the thread executes the first line that contains the text. `with AtLine(...):` traces the calling thread,
+    threading.settrace(AtLine(...)) all threads that begin later. An exception that action() raises is raised at that line,
+    as that of a signal handler would be."""
+
+    def __init__(self, function, *pairs):
+        self.code, self.actions = inspect.unwrap(function).__code__, {}
+        lines, first = inspect.getsourcelines(self.code)
+        for text, action in pairs:
+            self.actions[next(first + i for i, line in enumerate(lines) if text in line)] = action
+
+    def __call__(self, frame, what, arg):
+        return self.at_line if frame.f_code is self.code else None
+
+    def at_line(self, frame, what, arg):
+        if what == "line":
+            self.actions.pop(frame.f_lineno, int)()
+        return self.at_line
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *error):
+        sys.settrace(self.before)
+
+
+class Stop:
+    """An action: the thread stops until go_on()."""
+
+    def __init__(self):
+        self.reached, self.left = Gate(), Gate()
+
+    def __call__(self):
+        self.reached.open()
+        self.left.passed()
+
+    def until_reached(self):
+        self.reached.passed()
+
+    def go_on(self):
+        self.left.open()

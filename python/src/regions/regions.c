@@ -224,14 +224,14 @@ static int switch_now(struct bp_thread *t, struct manager *m)
     return takes_part ? bp_set_kinds(t, m->kinds) : stay(t, m->kinds);
 }
 
-/* The result is used in a `with`, whose region replaces the change. */
+/* The result is used in a `with`, whose region replaces the change: but only in the thread that was switched. */
 static void switch_back(struct bp_thread *t, struct manager *m)
 {
     struct switched was = *m->switched;
-    PyMem_RawFree(m->switched);
-    m->switched = NULL;
     if (was.thread != t->id)
         return;
+    PyMem_RawFree(m->switched);
+    m->switched = NULL;
     if (!was.began && bp_set_kinds(t, was.kinds_before) != 0)
         PyErr_Clear(); /* only invalid arguments could make bp_set_kinds() fail */
     if (was.began)
