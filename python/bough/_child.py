@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Children, the threads of a branch. child_add.c adds a child and child.c runs it. Both call methods with an underscore."""
+import collections
 import os
 import sys
 import threading
@@ -16,7 +17,6 @@ __all__ = ["Child", "current_child"]
 RUNNING, ERROR, INTERRUPTED, NOT_STARTED, LOST = "running", "error", "interrupted", "not started", "lost"
 
 current_child = _bough.current_child
-_event_lock = threading.Lock()
 
 
 @_bough.child_is
@@ -76,8 +76,8 @@ class Child(_bough.Child):
         return not self._over
 
     def _stays_behind(self):
-        """Called in a forked process, which has only the thread that forked. Another thread may have held the event's lock."""
-        self._ended = None
+        """Called in a forked process, which has only the thread that forked."""
+        del self._ended
         if self.outcome == RUNNING:
             self.outcome = LOST
         self._forget()
@@ -91,12 +91,10 @@ class Child(_bough.Child):
 
     def _event(self):
         """The thread that forgets the child sets it (child_object.c). It is created before _over is read, so no end is missed."""
-        with _event_lock:
-            if self._ended is None:
-                self._ended = _Ended()
+        ended = self._ended
         if self._over:
-            self._ended.set()
-        return self._ended
+            ended.set()
+        return ended
 
     def _when_over(self, callback):
         """Call callback(), which must not block, on the thread that forgets the child, or now if the child has ended."""
@@ -124,9 +122,13 @@ class Child(_bough.Child):
         self.raise_exc(SystemExit)
 
     def _raise_posted(self):
-        """Called by the poster or by the child when it begins, whichever comes second."""
+        """Called by posters, and by the child when it begins: one of them takes each exception."""
         while self._posted:
-            if not _bough.raise_in_handle(self._handle, self._posted.pop(0)):
+            try:
+                exc = self._posted.pop(0)
+            except IndexError:
+                return  # another thread has taken it
+            if not _bough.raise_in_handle(self._handle, exc):
                 raise NotAliveError(f"{self!r} is not alive")
 
     def take(self):
@@ -217,7 +219,6 @@ class Child(_bough.Child):
 
 
 def _in_new_process():
-    _event_lock._at_fork_reinit()  # another thread may have held it
     child = current_child()
     if child is not None:
         child._process = os.getpid()
@@ -234,27 +235,47 @@ def _end_what_is_open():
     return misuse
 
 
-class _Ended(threading.Event):
-    """The event of a child's end. It is set once."""
+class _Ended:
+    """The event of a child's end. It needs no lock: a garbage collection in a thread that held the lock could drop an open
+    branch, and wait for a child whose end sets an event. Each callback is taken out of the deque by one thread."""
 
     def __init__(self):
-        super().__init__()
-        self._callbacks = []
+        self._is_set, self._callbacks = False, collections.deque()
 
     def set(self):
-        super().set()
-        with _event_lock:
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        self._is_set = True
+        self._call()
+
+    def _call(self):
+        while self._callbacks:
+            try:
+                callback = self._callbacks.popleft()
+            except IndexError:
+                return  # another thread calls it
             callback()
 
     def call_when_set(self, callback):
         """Call callback() on the thread that sets the event, or now if it is set."""
-        with _event_lock:
-            if not self.is_set():
-                self._callbacks.append(callback)
-                return
-        callback()
+        self._callbacks.append(callback)
+        if self._is_set:
+            self._call()
+
+    def wait(self, timeout):
+        """Returns whether the event is set."""
+        waiter = threading.Lock()
+        waiter.acquire()
+        self.call_when_set(waiter.release)
+        try:
+            return waiter.acquire() if timeout is None else waiter.acquire(timeout > 0, timeout or -1)
+        finally:
+            if not self._is_set:
+                self._forget(waiter.release)
+
+    def _forget(self, callback):
+        try:
+            self._callbacks.remove(callback)
+        except ValueError:
+            pass  # the event was set meanwhile
 
 
 class _ChildThread(threading._DummyThread):

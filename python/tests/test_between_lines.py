@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Regression: a thread switch, a Ctrl-C or a garbage collection between two lines of the package's code."""
 import contextlib
+import gc
 import threading
 import unittest
 
 import bough
-from bough import _bough, _run, _threads
-from tools import AtLine, Gate, Stop, ended, open_what_stays, started, until
+from bough import _bough, _child, _run, _threads, branch
+from tools import AtLine, Blocked, Gate, Stop, ended, open_what_stays, started, until
 
 SECOND_LOOK = " " * 12 + "if self.ident is None:"
 setUpModule = open_what_stays
@@ -162,6 +163,62 @@ class Started(unittest.TestCase):
         refused += isinstance(ended(one), RuntimeError)
         self.thread.join()
         self.assertEqual((self.ran, refused), ([True], 1))
+
+
+class Children(unittest.TestCase):
+    def test_two_raise_exc(self):
+        """Two threads post an exception to the same child: one of them posts both."""
+        block, stop = Blocked(self), Stop()
+        with branch(supervisor=True) as b:
+            child = b.add(block)
+            block.until_blocked()
+
+            def post():
+                with AtLine(_child.Child._raise_posted, (".pop(0)", stop)):
+                    child.raise_exc(KeyError("first"))
+
+            poster = started(post)
+            stop.until_reached()
+            child.raise_exc(KeyError("second"))
+            child.join()
+            stop.go_on()
+            self.assertIsNone(ended(poster))
+        self.assertEqual(child.exception.args, ("first",))
+
+    def test_collection_while_an_event_is_made(self):
+        """A garbage collection drops an open branch and waits for its child, whose end sets an Event."""
+        begun, go = Gate(), Gate()
+
+        def opens():
+            with branch("dropped") as b:
+                yield b.add(lambda: (begun.open(), go.passed()))
+
+        def make_garbage():
+            cycle = [opens()]
+            child = next(cycle[0])
+            self.assertFalse(child.join(0))
+            begun.passed()
+            cycle.append(cycle)
+
+        def collect(event):
+            original(event)
+            go.open()
+            gc.collect()
+
+        original = _child._Ended.__init__
+        self.addCleanup(setattr, _child._Ended, "__init__", original)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        with branch() as b:
+            other = b.add(go.passed)
+            thread = started(make_garbage_and_join, make_garbage, other, collect)
+            self.assertIsNone(ended(thread))
+
+
+def make_garbage_and_join(make_garbage, other, collect):
+    make_garbage()
+    _child._Ended.__init__ = collect
+    other.join()
 
 
 class Settings(unittest.TestCase):

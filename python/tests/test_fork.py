@@ -331,11 +331,9 @@ class Interrupts(Forked):
             "status 0\nint-1",
         )
 
-    def test_a_lock_that_another_thread_held(self):
-        """as it looked at a child's end"""
+    def test_join_in_the_new_process(self):
         self.says(
             """
-            from bough import _child
             with bough.branch() as b:
                 child = b.add(body)
                 def target():
@@ -343,8 +341,7 @@ class Interrupts(Forked):
                     say(" ".join(child.outcome for child in bough.as_completed([child])))
                     with bough.branch() as other:
                         say(f"joined there {other.add(int).join()}")
-                with _child._event_lock:
-                    in_new_process(target)
+                in_new_process(target)
                 b.interrupt()
             """,
             "joined True\nlost\njoined there True\nstatus 0",

@@ -41,8 +41,17 @@ static PyObject *get_ident(PyObject *self, void *closure)
     return of(self)->ident ? PyLong_FromUnsignedLong(of(self)->ident) : Py_NewRef(Py_None);
 }
 
+/* The event of the child's end. */
+static PyObject *new_event(void)
+{
+    PyObject *class = bp_load("bough._child", "_Ended"), *event = class ? PyObject_CallNoArgs(class) : NULL;
+    Py_XDECREF(class);
+    return event;
+}
+
 static const struct bp_lazy closing = {offsetof(struct bp_child_object, closing), bp_new_list},
-                            posted = {offsetof(struct bp_child_object, posted), bp_new_list};
+                            posted = {offsetof(struct bp_child_object, posted), bp_new_list},
+                            ended = {offsetof(struct bp_child_object, ended), new_event};
 
 static PyGetSetDef child_attributes[] = {
     {"ident", get_ident, NULL, PyDoc_STR("The value of threading.get_ident() in the child, once it runs."), NULL},
@@ -50,6 +59,7 @@ static PyGetSetDef child_attributes[] = {
     {"_branch", get_branch, NULL, NULL, NULL},
     {"_closing", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&closing},
     {"_posted", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&posted},
+    {"_ended", bp_lazy_get, bp_lazy_set, NULL, (void *)(uintptr_t)&ended},
     {0},
 };
 
@@ -63,7 +73,6 @@ static PyMemberDef child_members[] = {
     {"exception", T_OBJECT, OFFSET(exception), 0, PyDoc_STR("What its function raised, if it failed.")},
     {"_owner", T_OBJECT, OFFSET(owner), 0, NULL},
     {"_above", T_OBJECT, OFFSET(above), 0, NULL},
-    {"_ended", T_OBJECT, OFFSET(ended), 0, NULL},
     {"_over", T_BOOL, OFFSET(over), 0, NULL},
     {"_process", T_INT, OFFSET(process), 0, NULL},
     {"_native_id", T_ULONG, OFFSET(native_id), READONLY, NULL},
@@ -93,19 +102,19 @@ static int give_place_back(struct bp_branch_object *o, PyObject *child)
 /* Sets `over` before it reads `ended`, because a joining thread creates the Event first and then reads `over`. */
 int bp_child_forget(struct bp_child_object *c)
 {
-    PyObject *owner = owner_of(c), *ended = NULL;
+    PyObject *owner = owner_of(c);
     int error = owner ? 0 : -1;
     if (owner && owner != Py_None)
         error = give_place_back((struct bp_branch_object *)owner, (PyObject *)c);
     Py_XDECREF(owner);
     Py_CLEAR(c->above);
     c->over = 1;
-    if (error == 0 && c->ended && c->ended != Py_None) {
-        ended = PyObject_CallMethod(c->ended, "set", NULL);
-        error = ended ? 0 : -1;
-    }
-    Py_XDECREF(ended);
-    return error;
+    if (error != 0 || !c->ended)
+        return error;
+    PyObject *event = Py_NewRef(c->ended), *set = PyObject_CallMethod(event, "set", NULL);
+    Py_DECREF(event);
+    Py_XDECREF(set);
+    return set ? 0 : -1;
 }
 
 static PyObject *forget(PyObject *self, PyObject *none)
