@@ -281,5 +281,25 @@ def enter(setting):
         pass
 
 
+class Errors(unittest.TestCase):
+    def test_context_of_an_error_in_a_critical_section(self):
+        """An error keeps the exception that it was raised for."""
+
+        def fails():
+            try:
+                raise KeyError
+            except KeyError:
+                raise IndexError
+
+        def call():
+            try:
+                raise ValueError
+            except ValueError:
+                _bough.around(fails, uninterruptible=True)()
+
+        thread = started(call, enable_io_interrupt=True)
+        self.assertIsInstance(ended(thread).__context__, KeyError)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -29,13 +29,15 @@ static PyObject *call_uninterruptible(const struct around *a, PyObject *args, Py
         return PyObject_Call(a->original, args, keywords);
     if (bp_critical_begin(t) != 0)
         return NULL;
-    PyObject *result = PyObject_Call(a->original, args, keywords), *error = result ? NULL : bp_taken_exception();
-    if (bp_region_end(t, BP_CRITICAL) != 0)
-        Py_CLEAR(result);
-    else if (error)
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    PyObject *result = PyObject_Call(a->original, args, keywords), *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace); /* PyErr_SetObject() would replace the error's context */
+    int ended = bp_region_end(t, BP_CRITICAL);
+    if (ended == 0)
+        return PyErr_Restore(type, error, trace), result;
+    Py_XDECREF(type);
     Py_XDECREF(error);
-    return result;
+    Py_XDECREF(trace);
+    return Py_XDECREF(result), NULL;
 }
 
 static PyObject *around_vectorcall(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
