@@ -4,13 +4,15 @@
 Blocking calls need no replacement in Python, the C side interrupts them. _patch_threads.py and _patch_modules.py replace the
 functions for which an interrupted call is not enough.
 """
-import threading
+import os
+from contextlib import suppress
 
 from bough import _bough, _check, _green, _patch_modules, _patch_threads, _process, _replace, _signals
 from bough._own import without_frames
 
-_lock = threading.RLock()
+_lock = _replace.lock
 _opted_in = False  # True when all steps of opt_in() are done
+_is_opting_in = False
 _more = set()  # keys of _MORE that the program has asked for
 
 
@@ -25,7 +27,6 @@ def opt_in(*, pools=False, threads=False):
 
     All of this stays in effect until opt_out(). Returns whether the call has changed anything. If a step fails, the call undoes
     its changes and raises the exception."""
-    global _opted_in
     wanted = {name for name, on in (("pools", pools), ("threads", threads)) if _check.flag(f"opt_in() {name}", on)}
     if _opted_in and wanted <= _more:
         _green.refuse_patches()
@@ -35,23 +36,33 @@ def opt_in(*, pools=False, threads=False):
         return False
     with _lock:
         _green.refuse_patches()
-        first = _bough.opt_in()
-        if not (first or _opted_in) or not (first or wanted - _more):
-            return False  # another thread has done it, or an outer call of this thread is doing it
-        try:
-            if first:
-                _patch_all()
-                _signals.take_part()
-            with _replace.all_or_none():
-                for name in sorted(wanted - _more):
-                    _MORE[name]()
-        except BaseException:
-            if first:
-                _put_back()
-            raise
+        if _is_opting_in or (_opted_in and wanted <= _more):
+            return False  # an outer call of this thread is doing it, or another thread has done it
+        _opt_in(wanted - _more)
+    return True
+
+
+def _opt_in(wanted):
+    """A Ctrl-C may come between any two steps."""
+    global _opted_in, _is_opting_in
+    first = not _opted_in
+    try:
+        _is_opting_in = True
+        if first:
+            _bough.opt_in()
+            _patch_all()
+            _signals.take_part()
+        with _replace.all_or_none():
+            for name in sorted(wanted):
+                _MORE[name]()
         _more.update(wanted)
         _opted_in = True
-    return True
+    except BaseException:
+        if first:
+            _put_back()
+        raise
+    finally:
+        _is_opting_in = False
 
 
 @without_frames
@@ -73,12 +84,32 @@ def opt_out():
 
 
 def _put_back():
-    """Only the first step, _bough.opt_out(), can fail."""
-    _bough.opt_out()
+    """Only the first step, _bough.opt_out(), can fail. A Ctrl-C that comes meanwhile is raised when all is restored."""
+    try:
+        _bough.opt_out()
+        _restore()
+    except BaseException:
+        if not _bough.opted_in():
+            _restore()
+        raise
+
+
+def _restore():
+    """May be called again after an exception."""
     try:
         _replace.undo_all()
     finally:
         _signals.leave()
+
+
+def _fork_ends():
+    with suppress(RuntimeError):  # a Ctrl-C has ended the wait for the lock
+        _lock.release()
+
+
+# The new process would wait forever for a thread that holds the lock, and what that thread changes would be half done.
+_fork_begins = _bough.around(_lock.acquire, uninterruptible=True)
+os.register_at_fork(before=_fork_begins, after_in_parent=_fork_ends, after_in_child=_fork_ends)
 
 
 def _interpreter_ends():

@@ -9,6 +9,8 @@ from types import FunctionType
 
 from bough import _bough
 
+lock = threading.RLock()  # held while bough replaces and restores: by opt_in(), opt_out(), and the import of a module that it changes
+
 _undo = []  # (function, name) of each step: function() undoes it; name is what it has replaced, for the report, or None
 _late = []  # (module's name, change) of modules that another thread was still importing
 _missing = object()
@@ -214,9 +216,15 @@ def _change_by(file, name):
 
     def change(module):
         if not _bough.takes_part():
-            return __import__(file, fromlist=("CHANGES",)).CHANGES[name](module)
+            return change_locked(module)
         with _bough.critical_section():
-            return __import__(file, fromlist=("CHANGES",)).CHANGES[name](module)
+            return change_locked(module)
+
+    def change_locked(module):
+        changes = __import__(file, fromlist=("CHANGES",)).CHANGES
+        with lock:
+            if change in _follower.changes.get(name, ()):  # else opt_out() has come since the import began
+                changes[name](module)
 
     return change
 
@@ -249,7 +257,10 @@ def change_late():
     for name, change in _late[:]:
         module = sys.modules.get(name)
         if module is None or not getattr(getattr(module, "__spec__", None), "_initializing", False):
-            _late.remove((name, change))
+            try:
+                _late.remove((name, change))
+            except ValueError:
+                continue  # another thread changes it
             if module is not None:
                 change(module)
 

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: MIT
 """Rule 42: opt_in() and opt_out() either succeed completely or change nothing; and the cases that they refuse."""
+import importlib
 import subprocess  # noqa: F401  what is loaded already is replaced at once
 import os
 import sys
+import tempfile
 import threading
 import unittest
+from pathlib import Path
+from unittest import mock
 
 import bough
-from bough import _bough, _replace
+from bough import _bough, _patch_stdlib, _replace
 from installed import needs
 from process import run
 from test_report import attributes, errors, methods, slots
+from tools import AtLine, Stop, ended, started
 
 
 class Injected(Exception):
@@ -23,6 +28,22 @@ def state():
     names = ("opted_in", "interposed", "hooked", "methods", "errors", "replaced")
     finders = [finder for finder in sys.meta_path if type(finder).__module__.startswith("bough")]
     return *found, [report[name] for name in names], finders
+
+
+class CtrlC:
+    """Stands in for _bough: a Ctrl-C comes while its function of this name runs, and is raised at the end of the call."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, name):
+        function = getattr(_bough, name)
+
+        def and_ctrl_c(*args):
+            function(*args)
+            raise KeyboardInterrupt
+
+        return and_ctrl_c if name == self.name else function
 
 
 class Failures(unittest.TestCase):
@@ -127,6 +148,66 @@ class Failures(unittest.TestCase):
         thread.join()
         self.assertEqual(found, [True])
 
+    def assert_raises_ctrl_c(self, function, name):
+        """function() calls _bough's function of that name, and a Ctrl-C comes during that call."""
+        self.addCleanup(setattr, _patch_stdlib, "_bough", _bough)
+        _patch_stdlib._bough = CtrlC(name)
+        with self.assertRaises(KeyboardInterrupt):
+            function()
+        _patch_stdlib._bough = _bough
+
+    def test_a_ctrl_c_while_calls_are_interposed(self):
+        """is raised when they are, and nothing is replaced then"""
+        before = state()
+        self.addCleanup(bough.opt_out)
+        self.assert_raises_ctrl_c(bough.opt_in, "opt_in")
+        self.assertEqual(state(), before)
+        self.assertTrue(bough.opt_in())
+        self.assertIn("sys.unraisablehook", bough.report()["replaced"])
+
+    def test_a_ctrl_c_while_calls_are_restored(self):
+        """is raised when all else is restored, too"""
+        before = state()
+        bough.opt_in()
+        self.assert_raises_ctrl_c(bough.opt_out, "opt_out")
+        self.assertEqual(state(), before)
+
+    def test_a_module_that_is_imported_meanwhile(self):
+        """opt_out() comes while the module's code runs"""
+        begun, go_on = threading.Event(), threading.Event()
+        self.addCleanup(sys.modules.pop, "uvloop", None)
+        sys.modules["gates_of_test_opting"] = begun, go_on
+        self.addCleanup(sys.modules.pop, "gates_of_test_opting")
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(sys, "path", [folder, *sys.path]):
+            Path(folder, "uvloop.py").write_text(
+                "import sys\nbegun, go_on = sys.modules['gates_of_test_opting']\nbegun.set()\ngo_on.wait()\n"
+                "class Loop:\n    def run_forever(self): pass\n    original = run_forever\n"
+            )
+            bough.opt_in()
+            thread = threading.Thread(target=importlib.import_module, args=("uvloop",))
+            thread.start()
+            begun.wait()
+            bough.opt_out()
+            go_on.set()
+            thread.join()
+        loop = sys.modules["uvloop"].Loop
+        self.assertIs(loop.run_forever, loop.original)
+        self.assertEqual(bough.report()["replaced"], [])
+
+    def test_two_threads_change_a_late_module(self):
+        stop = Stop()
+
+        def change_late():
+            with AtLine(_replace.change_late, ("_late.remove", stop)):
+                _replace.change_late()
+
+        _replace._late.append(("no.such.module", print))
+        thread = started(change_late, cls=threading.Thread)
+        stop.until_reached()
+        _replace.change_late()
+        stop.go_on()
+        self.assertIsNone(ended(thread))
+
     def test_a_ctrl_c_during_opt_out(self):
         """is raised by opt_out() when everything is restored"""
         before = state()
@@ -167,6 +248,36 @@ class OptingOut(unittest.TestCase):
         process = run("-c", NO_PAGE, os.path.dirname(os.path.abspath(__file__)))
         self.assertRegex(process.out, r"^RuntimeError cannot restore", str(process))
         self.assertEqual(process.out.splitlines()[1:], ["True True"], str(process))
+
+
+FORK = """
+import os, threading, bough
+from bough import _patch_stdlib, _replace
+inside, go_on, original = threading.Event(), threading.Event(), _replace.replace
+def slow(*args):
+    inside.set()
+    go_on.wait()
+    return original(*args)
+_replace.replace = slow
+os.register_at_fork(before=go_on.set)
+thread = threading.Thread(target=bough.opt_in)
+thread.start()
+inside.wait()
+pid = os.fork()
+_replace.replace = original
+if pid == 0:
+    print(bough.opt_in(), "sys.unraisablehook" in bough.report()["replaced"], flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+thread.join()
+"""
+
+
+class Forks(unittest.TestCase):
+    def test_while_another_thread_opts_in(self):
+        """The fork waits until opt_in() is complete."""
+        process = run("-c", FORK)
+        self.assertEqual(process.out, "False True\n", str(process))
 
 
 BEFORE = """
