@@ -22,13 +22,13 @@ SIGNAL, EXIT = 3, 4  # enum bough_kind
 
 _taken = []
 _main_frame = None
-_registered = _posted = _ended = False
+_registered = _posted = _ended = _is_asked = False
 _given_back = False  # True in a forked process until it uses bough
 
 
 def take_part():
     """Called at the first opt-in, by any thread. Only main can set signal handlers: it does so at its next bytecode."""
-    global _main_frame, _registered, _given_back
+    global _main_frame, _registered, _given_back, _is_asked
     _given_back = False
     _main_frame = _outermost(sys._current_frames().get(threading.main_thread().ident))
     if not _registered:
@@ -36,8 +36,13 @@ def take_part():
         atexit.register(_threads_have_ended)
     if threading.current_thread() is threading.main_thread():
         _take_signals()
-    else:
-        _bough.call_in_main(_take_signals)
+    elif not _is_asked:  # only a few calls can be pending while main makes no step
+        _is_asked = True
+        try:
+            _bough.call_in_main(_take_signals)
+        except BaseException:
+            _is_asked = False
+            raise
 
 
 def leave():
@@ -77,9 +82,9 @@ def take_part_in_new_process():
 
 def _in_new_process():
     """Forget the parent's signals. The C side has restored the kernel's signal actions before any signal can come."""
-    global _main_frame, _posted, _ended, _given_back
+    global _main_frame, _posted, _ended, _given_back, _is_asked
     _given_back, _main_frame = _main_frame is not None or _given_back, None
-    _posted = _ended = False
+    _posted = _ended = _is_asked = False
     while _taken:
         signo = _taken.pop()
         if signal.getsignal(signo) is _on_signal:
@@ -91,6 +96,8 @@ os.register_at_fork(after_in_child=_in_new_process)
 
 def _take_signals():
     """Handle SIGHUP and SIGTERM if their action is the default. A program with a handler, or under nohup, keeps its setting."""
+    global _is_asked
+    _is_asked = False
     unhandled = [signo for signo in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(signo) is signal.SIG_DFL]
     if not _bough.opted_in() or _taken or not unhandled:
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import bough
-from bough import _bough, _patch_stdlib, _replace
+from bough import _bough, _patch_stdlib, _replace, _signals
 from installed import needs
 from process import run
 from test_report import attributes, errors, methods, slots
@@ -193,6 +193,18 @@ class Failures(unittest.TestCase):
         loop = sys.modules["uvloop"].Loop
         self.assertIs(loop.run_forever, loop.original)
         self.assertEqual(bough.report()["replaced"], [])
+
+    def test_requests_while_main_makes_no_step(self):
+        """another thread opts in and out more often than calls can be pending for main"""
+
+        def requests():
+            for _ in range(400):
+                _signals.take_part()
+
+        before = _signals._main_frame
+        self.addCleanup(setattr, _signals, "_main_frame", before)
+        thread = started(requests, cls=threading.Thread)
+        self.assertIsNone(ended(thread))
 
     def test_two_threads_change_a_late_module(self):
         stop = Stop()
