@@ -7,14 +7,10 @@ import unittest
 
 import bough
 from bough import _bough, _child, _run, _threads, branch
-from tools import AtLine, Blocked, Gate, Stop, ended, open_what_stays, started, until
+from tools import AtLine, Blocked, Gate, Stop, ctrl_c, ended, open_what_stays, started, until
 
 SECOND_LOOK = " " * 12 + "if self.ident is None:"
 setUpModule = open_what_stays
-
-
-def ctrl_c():
-    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -210,7 +210,7 @@ class AtLine:
     as that of a signal handler would be."""
 
     def __init__(self, function, *pairs):
-        self.code, self.actions = inspect.unwrap(function).__code__, {}
+        self.code, self.actions = inspect.unwrap(function, stop=lambda f: hasattr(f, "__code__")).__code__, {}
         lines, first = inspect.getsourcelines(self.code)
         for text, action in pairs:
             self.actions[next(first + i for i, line in enumerate(lines) if text in line)] = action
@@ -230,6 +230,11 @@ class AtLine:
 
     def __exit__(self, *error):
         sys.settrace(self.before)
+
+
+def ctrl_c():
+    """An action: a Ctrl-C comes."""
+    raise KeyboardInterrupt
 
 
 class Stop:
