@@ -191,13 +191,13 @@ class ThreadPoolExecutor(_bough.Executor, concurrent.futures.ThreadPoolExecutor)
     def _stop_by(self, error):
         """Stop all calls and wait until they have ended, so that no call outlives the block. `error` left the block, or came while
         the block's end waited. Each Ctrl-C is passed on, so that the second begins the exit and the third kills the process."""
-        from bough import _signals
-
-        super().shutdown(wait=False, cancel_futures=True)
         while True:
-            for call in list(self._running):
-                call.pass_on_ctrl_c() if _signals.is_ctrl_c(error) else call.interrupt("its executor was left by an exception")
             try:
+                from bough import _signals
+
+                super().shutdown(wait=False, cancel_futures=True)
+                for call in list(self._running):
+                    call.pass_on_ctrl_c() if _signals.is_ctrl_c(error) else call.interrupt("its executor was left by an exception")
                 with _bough.cleanup(None):
                     return super().shutdown(wait=True)
             except (KeyboardInterrupt, ThreadExit) as again:

@@ -258,6 +258,7 @@ class _Log:
 # ---- the callbacks, and log_to() ------------------------------------------------------------------------------------------------
 
 _log = None
+_switching = RLock()  # held by the thread that begins or ends the log
 
 
 def _posting(status, record, name, branch, lost):
@@ -291,12 +292,17 @@ def log_to(logger="bough", level=logging.INFO, *, rate=20):
     has the fields bough_event, bough_thread, bough_branch, bough_kind, bough_reason, bough_cause, bough_rung, bough_place, bough_source,
     bough_signo, bough_count, bough_age and bough_suppressed, which are None where they do not apply.
     """
-    global _log
     if isinstance(logger, str):
         logger = logging.getLogger(logger)
     if logger is not None and not isinstance(logger, logging.Logger):
         raise _check.error(TypeError, "log_to() logger", "a logging.Logger, its name or None", logger)
     level, rate = _level(level), _check.whole("log_to() rate", rate, 1)
+    with _switching:
+        _switch(logger, level, rate)
+
+
+def _switch(logger, level, rate):
+    global _log
     _end()
     if logger is None:
         return
@@ -333,7 +339,8 @@ def _level(level):
 
 def _interpreter_ends():
     """Runs before logging's shutdown and before the package's end, which stops the callbacks: both were registered earlier."""
-    n = _end()
+    with _switching:
+        n = _end()
     if n:
         _shut_others_down()
     if n and sys.stderr is not None:
@@ -363,6 +370,7 @@ def _fork_ends():
 
 def _in_new_process():
     """The new process has no log thread yet, and the waiting events are the parent's."""
+    _switching._at_fork_reinit()
     if _log is not None:
         _log._fresh()
 

@@ -84,17 +84,45 @@ def _wait_for_tstate_lock(original):
         try:
             if lock.acquire(block, timeout):
                 with _bough.critical_section():
-                    lock.release()
+                    _release(lock)
                     self._stop()
         except BaseException:
             # A signal's exception may have come after acquire() took the lock. A thread releases this lock as its last act: if the
-            # thread is gone and the lock is held, the caller holds it.
+            # thread is gone and the lock is held, the caller holds it, or another thread that is about to release it.
             if lock.locked() and not _bough.has_state(self.ident):
-                lock.release()
+                _release(lock)
                 self._stop()
             raise
 
     return wait_for_tstate_lock
+
+
+def _release(lock):
+    try:
+        lock.release()
+    except RuntimeError:
+        pass  # another thread that joins has released it
+
+
+class _End:
+    """The end of a thread. A thread that waits for the end takes the lock and releases it. Once the thread has ended, any thread
+    releases the lock, also for a thread that took it and got a signal's exception."""
+
+    def __init__(self):
+        self.lock, self.is_over = threading.Lock(), False
+        self.lock.acquire()
+
+    def comes(self):
+        self.is_over = True
+        _release(self.lock)
+
+    def wait(self, timeout):
+        """Returns whether the thread has ended."""
+        try:
+            return self.lock.acquire() if timeout is None else self.lock.acquire(timeout > 0, timeout if timeout > 0 else -1)
+        finally:
+            if self.is_over:
+                _release(self.lock)
 
 
 def _with_own_lock(original):
@@ -102,31 +130,28 @@ def _with_own_lock(original):
 
     @wraps(original)
     def _bootstrap_inner(self):
-        self._bough_ends = threading.Lock()
-        self._bough_ends.acquire()
+        self._bough_end = end = _End()
         try:
             original(self)
         finally:
-            self._bough_ends.release()
+            end.comes()
 
     return _bootstrap_inner
 
 
-def _lock_of_end(thread, join):
-    """A lock that is released when the thread has ended. If the thread began before opt_in(), a new helper thread joins it and
-    releases the lock. None if no helper can be started."""
-    lock = getattr(thread, "_bough_ends", None)
-    if lock is not None:
-        return lock
-    lock = threading.Lock()
-    lock.acquire()
+def _end_of(thread, join):
+    """The thread's end. If the thread began before opt_in(), a new helper thread joins it. None if no helper can be started."""
+    end = getattr(thread, "_bough_end", None)
+    if end is not None:
+        return end
+    end = _End()
     with _bough.critical_section():
         try:
-            threading.Thread(target=lambda: (join(thread), lock.release()), name="bough-join", daemon=True).start()
+            threading.Thread(target=lambda: (join(thread), end.comes()), name="bough-join", daemon=True).start()
         except (RuntimeError, MemoryError):
             return None
-        thread._bough_ends = lock
-    return lock
+        thread._bough_end = end
+    return end
 
 
 STEP = 0.05
@@ -149,13 +174,11 @@ def _join_by_own_lock(original):
     def join(self, timeout=None):
         if not _bough.takes_part() or not self.is_alive() or self is threading.current_thread():
             return original(self, timeout)
-        lock = _lock_of_end(self, original)
-        if lock is None:
+        end = _end_of(self, original)
+        if end is None:
             return _join_in_steps(self, original, timeout)
-        got = lock.acquire() if timeout is None else lock.acquire(timeout > 0, timeout if timeout > 0 else -1)
-        if not got:
+        if not end.wait(timeout):
             return None
-        lock.release()
         with _bough.critical_section():
             return original(self)
 

@@ -28,7 +28,8 @@ PATIENCE = 1 / 30  # share of the ladder's grace period: 1 second by default
 
 _process = 0
 _signo = 0  # the last signal that has come
-_interrupted = WeakSet()  # threads that were interrupted singly
+_interrupted = WeakSet()  # threads that were interrupted singly, by main or by the watching thread
+_interrupting = _thread.allocate_lock()  # guards additions to it
 _patient_until = _on_way_out_until = 0.0  # times of time.monotonic()
 _event = _thread.allocate_lock()  # released by a signal that begins the way out
 
@@ -145,13 +146,22 @@ def _join(original):
 def _interrupt(thread):
     """Interrupt a thread once: a second record would interrupt the thread's cleanup. The record is the signal's, so the ladder ends
     the process if the thread does not heed it."""
-    if _signals.has_interrupted_all() or thread in _interrupted:
-        return
-    _interrupted.add(thread)
+    with _interrupting:
+        if _signals.has_interrupted_all() or thread in _interrupted:
+            return
+        _interrupted.add(thread)
     try:
         _signals.pass_on(_bough.handle_of(thread.ident), _signo)
     except (ValueError, threading.ThreadError):
         pass  # the thread has just ended
+
+
+def _interrupted_threads():
+    while True:
+        try:
+            return list(_interrupted)
+        except RuntimeError:
+            pass  # the watching thread has added one meanwhile
 
 
 # ---- the end of main ----------------------------------------------------------------------------------------------------
@@ -180,7 +190,7 @@ def _end(raised):
     if on_way_out and not raised:
         _wait(_others(False), _patient_until)
         _on_way_out_until = float("inf")  # for pools, which are shut down after main's end
-    _wait(list(_interrupted), time.monotonic() + _patience())
+    _wait(_interrupted_threads(), time.monotonic() + _patience())
     if signo:
         _signals.interrupt_all(signal.Signals(signo).name, signo)
     elif raised:

@@ -23,6 +23,7 @@ SIGNAL, EXIT = 3, 4  # enum bough_kind
 _taken = []
 _main_frame = None
 _registered = _posted = _ended = _is_asked = False
+_may_end = [True]  # one thread takes this item out, and interrupts all
 _given_back = False  # True in a forked process until it uses bough
 
 
@@ -85,6 +86,7 @@ def _in_new_process():
     global _main_frame, _posted, _ended, _given_back, _is_asked
     _given_back, _main_frame = _main_frame is not None or _given_back, None
     _posted = _ended = _is_asked = False
+    _may_end[:] = [True]
     while _taken:
         signo = _taken.pop()
         if signal.getsignal(signo) is _on_signal:
@@ -206,10 +208,13 @@ def main_has_raised():
 def interrupt_all(reason, signo=0):
     """Interrupt all threads, because the program ends by this signal or, without one, by an exit."""
     global _ended, _posted
-    if not _ended:
-        _ended = True
-        _posted = not signo
-        _bough.post_event(0, SIGNAL if signo else EXIT, reason, signo)
+    try:
+        _may_end.pop()
+    except IndexError:
+        return  # another thread does it
+    _ended = True
+    _posted = not signo
+    _bough.post_event(0, SIGNAL if signo else EXIT, reason, signo)
 
 
 def has_interrupted_all():

@@ -292,8 +292,11 @@ def _watch(watcher, callback):
     before = _watchers.pop(watcher, None)
     if callback is not None:
         _watchers[watcher] = callback
-    _bough.set_on_transition(_call_watchers if _watchers else None)
-    return before
+    while True:  # another thread may change the watchers before the call
+        some = bool(_watchers)
+        _bough.set_on_transition(_call_watchers if some else None)
+        if some == bool(_watchers):
+            return before
 
 
 def _call_watchers(kind, *rest):
