@@ -264,43 +264,74 @@ class on_interrupt:
 
     def __enter__(self):
         _opt_in()
-        block = _Block(self.callback, self.deadline)
-        self._open.setdefault(threading.get_ident(), []).append(block)
+        block, frame = _Block(self.callback, self.deadline), sys._getframe(1)
+        try:
+            self._open.setdefault(threading.get_ident(), []).append(block)
+            block.begin(frame)
+        except BaseException:
+            self._end(block, None)
+            raise
         return self
 
     def __exit__(self, *error):
-        ident = threading.get_ident()
-        self._open[ident].pop().end(error[1])
-        if not self._open[ident]:
-            del self._open[ident]
+        ending = []
+        try:
+            self._leave(ending, error[1])
+        except BaseException:  # a Ctrl-C may have come before the end
+            self._leave(ending, error[1])
+            raise
+
+    def _leave(self, ending, error):
+        """May be called again after an exception. `ending` gets the block."""
+        if not ending:
+            blocks = self._open.get(threading.get_ident())
+            if not blocks:
+                raise RuntimeError("on_interrupt() must be left by the thread that entered it")
+            ending.append(blocks[-1])
+        self._end(ending[0], error)
+
+    def _end(self, block, error):
+        """May be called again after an exception."""
+        block.end(error)
+        blocks = self._open.get(threading.get_ident(), [])
+        if block in blocks:
+            blocks.remove(block)
+        if not blocks:
+            self._open.pop(threading.get_ident(), None)
 
 
 class _Block:
-    """A block of on_interrupt() that a thread has entered."""
+    """A block of on_interrupt() that a thread has entered. A Ctrl-C may come between any two of its steps."""
 
     def __init__(self, callback, deadline):
         self.callback, self.deadline = callback, deadline
+        self.handles, self.outer = [], []  # each has one item while that is set
         self.timers = []
-        self.handle = _bough.callback_begin(sys._getframe(2))
-        try:
-            self.outer = _bough.get_on_due()  # first: due() may be called before set_on_due() has returned
-            _bough.set_on_due(self.due)
-        except BaseException:
-            _bough.callback_end(self.handle, None)
-            raise
+
+    def begin(self, frame):
+        _bough.callback_begin(frame, self.handles)
+        self.outer.append(_bough.get_on_due())  # first: due() may be called before set_on_due() has returned
+        _bough.set_on_due(self.due)
 
     def end(self, error):
+        """May be called again after an exception."""
         try:
-            _bough.set_on_due(self.outer)
+            if self.outer:
+                _bough.set_on_due(self.outer[0])
         finally:
-            _bough.callback_end(self.handle, error)
+            _bough.callback_end(self.handles, error)
             for timer in self.timers:
                 timer.cancel()
 
+    @property
+    def handle(self):
+        """(0, 0) stands for a block that has ended."""
+        return next(iter(self.handles), (0, 0))
+
     def due(self):
         """Called on the async thread, which must not wait."""
-        if self.outer is not None:
-            self.outer()
+        if self.outer[0] is not None:
+            self.outer[0]()
         self.start(threading.Thread(target=self.run, name="bough-on-interrupt", daemon=True))
 
     def start(self, thread):

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Regression: a thread switch or a Ctrl-C between two lines of the package's code that ends something."""
 import functools
+import linecache
 import signal
 import sys
 import threading
+import time
 import unittest
 import weakref
 
 import bough
 from bough import _bough, _log, _patch_threads, _program_end, _signals, ladder
 from tools import (
+    LIMIT,
     AtLine,
     Blocked,
     Gate,
@@ -42,6 +45,48 @@ def two(function, text, *args, call=None):
     until(lambda: not other.is_alive() or is_blocked(other), "the other one has come as far as it can")
     stop.go_on()
     return ended(one), ended(other)
+
+
+class Callbacks(unittest.TestCase):
+    """A Ctrl-C comes at any line of on_interrupt() that calls something: only there the interpreter raises it."""
+
+    def test_ctrl_c_at_each_line(self):
+        """The block has ended after that: calls are interrupted, and the callback does not run."""
+        left = 1
+        while left:
+            left = self.at_line(left)
+
+    def at_line(self, number):
+        called, count = [], [0]
+
+        def trace(frame, what, arg):
+            code = frame.f_code
+            if not code.co_qualname.startswith(("on_interrupt.", "_Block.")) or code.co_name == "due":
+                return None
+            if what == "line" and "(" in linecache.getline(code.co_filename, frame.f_lineno):
+                count[0] += 1
+                if count[0] == number:
+                    ctrl_c()
+            return trace
+
+        def run():
+            sys.settrace(trace)
+            try:
+                with bough.on_interrupt(lambda: called.append(1), deadline=LIMIT):
+                    pass
+            except KeyboardInterrupt:
+                count.append("raised")
+            finally:
+                sys.settrace(None)
+            bough.interrupt(threading.get_ident())
+            time.sleep(LIMIT)
+
+        with self.subTest(line=number):
+            thread = started(run, enable_io_interrupt=True)
+            until(lambda: called or not thread.is_alive(), "the sleep is interrupted")
+            self.assertEqual(called, [])
+            self.assertIsInstance(ended(thread), bough.ThreadExit)
+        return number + 1 if "raised" in count else 0
 
 
 class Executor(unittest.TestCase):

@@ -27,33 +27,46 @@ static bool is_cleanup(const struct bp_thread *t)
 }
 
 /* Raises an interrupt that is pending already and was not raised lately, and would otherwise end the block's first
- * call. */
-static PyObject *callback_begin(PyObject *module, PyObject *frame)
+ * call. The identity is appended to a list and not returned, because a signal's exception may come before the caller
+ * has stored what is returned. */
+static PyObject *callback_begin(PyObject *module, PyObject *args)
 {
     static uint64_t last;
+    PyObject *frame, *list;
     (void)module;
     struct bp_thread *t = bp_self();
-    if (!t || ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->grace.until && bp_check(t) != 0))
+    if (!t || !PyArg_ParseTuple(args, "OO!:callback_begin", &frame, &PyList_Type, &list) ||
+        ((t->kinds & ~(unsigned)BP_EXCEPTION_ONLY) && bough_now() >= t->grace.until && bp_check(t) != 0))
         return NULL;
     struct bp_callback *c = PyMem_RawCalloc(1, sizeof *c);
     if (!c)
         return PyErr_NoMemory();
+    PyObject *identity = Py_BuildValue("(KK)", (unsigned long long)t->id, (unsigned long long)++last);
+    if (!identity || PyList_Append(list, identity) != 0) {
+        Py_XDECREF(identity);
+        PyMem_RawFree(c);
+        return NULL;
+    }
+    Py_DECREF(identity);
     *c = (struct bp_callback){
-        .outer = t->callbacks.innermost, .frame = (PyFrameObject *)frame, .id = ++last, .late = is_cleanup(t)};
+        .outer = t->callbacks.innermost, .frame = (PyFrameObject *)frame, .id = last, .late = is_cleanup(t)};
     t->callbacks.innermost = c;
     bp_callbacks_follow(t);
-    return Py_BuildValue("(KK)", (unsigned long long)t->id, (unsigned long long)c->id);
+    Py_RETURN_NONE;
 }
 
+/* Takes the identity out of the list. Does nothing if that was done already. */
 static PyObject *callback_end(PyObject *module, PyObject *args)
 {
     unsigned long long thread, id;
-    PyObject *error;
+    PyObject *list, *error;
     (void)module;
-    if (!PyArg_ParseTuple(args, "(KK)O:callback_end", &thread, &id, &error))
+    if (!PyArg_ParseTuple(args, "O!O:callback_end", &PyList_Type, &list, &error))
         return NULL;
+    if (PyList_GET_SIZE(list) == 0)
+        Py_RETURN_NONE;
     struct bp_thread *t = bp_self();
-    if (!t)
+    if (!t || !PyArg_ParseTuple(PyList_GET_ITEM(list, 0), "KK", &thread, &id))
         return NULL;
     struct bp_callback **at = &t->callbacks.innermost, *c;
     while (*at && (*at)->id != id)
@@ -62,6 +75,8 @@ static PyObject *callback_end(PyObject *module, PyObject *args)
         return PyErr_SetString(PyExc_RuntimeError, "the block must be exited by the thread that entered it"), NULL;
     *at = c->outer;
     PyMem_RawFree(c);
+    if (PyList_SetSlice(list, 0, 1, NULL) != 0)
+        PyErr_Clear(); /* removing an item allocates nothing */
     bool ended_by_it = PyExceptionInstance_Check(error) && bp_is_caused(t, error);
     bp_cause_known(t);
     if (t->callbacks.nudged)
@@ -114,11 +129,11 @@ static PyObject *callback_is_late(PyObject *module, PyObject *args)
 }
 
 PyMethodDef bp_callback_methods[] = {
-    {"callback_begin", callback_begin, METH_O,
-     PyDoc_STR(
-         "callback_begin(frame): begin a block of on_interrupt(). Returns its identity, for the other functions.")},
+    {"callback_begin", callback_begin, METH_VARARGS,
+     PyDoc_STR("callback_begin(frame, list): begin a block of on_interrupt(). Appends its identity, for the other "
+               "functions, to the list.")},
     {"callback_end", callback_end, METH_VARARGS,
-     PyDoc_STR("callback_end(block, error): by the block's thread, with the exception that left the block, or None.")},
+     PyDoc_STR("callback_end(list, error): by the block's thread, with the exception that left the block, or None.")},
     {"callback_runs", callback_runs, METH_VARARGS,
      PyDoc_STR("callback_runs(block, runs): the block's callback is about to be called, or has returned.")},
     {"callback_is_late", callback_is_late, METH_VARARGS,
