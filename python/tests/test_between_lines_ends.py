@@ -10,7 +10,7 @@ import unittest
 import weakref
 
 import bough
-from bough import _bough, _log, _patch_threads, _program_end, _signals, ladder
+from bough import _bough, _log, _program_end, _signals, ladder
 from tools import (
     LIMIT,
     AtLine,
@@ -200,23 +200,32 @@ class Joins(unittest.TestCase):
         self.assertIsNone(ended(one))
 
 
+class CtrlCWhenTaken:
+    """A lock. A Ctrl-C comes when it is taken for the first time."""
+
+    def __init__(self, lock):
+        self.lock, self.release, self.comes = lock, lock.release, [ctrl_c]
+
+    def acquire(self, *how):
+        taken = self.lock.acquire(*how)
+        while self.comes:
+            self.comes.pop()()
+        return taken
+
+
 class JoinByOwnLock(unittest.TestCase):
     @unittest.skipIf(sys.version_info < (3, 13), "join() waits for the interpreter's lock")
     def test_a_ctrl_c_when_the_wait_has_ended(self):
-        """The lock is free for the next thread that joins."""
-        go = Gate()
-
-        def join():
-            with AtLine(_patch_threads._End.wait, ("if self.is_over", ctrl_c)):
-                thread.join()
-
+        """Another thread, which waits for the same thread, goes on."""
         bough.opt_in()
+        go = Gate()
         thread = started(go.passed, cls=threading.Thread)
-        one = started(join, enable_io_interrupt=True)
-        until_blocked(one)
+        thread._bough_end.lock = CtrlCWhenTaken(thread._bough_end.lock)
+        both = [started(thread.join, enable_io_interrupt=True) for _ in range(2)]
+        for one in both:
+            until_blocked(one)
         go.open()
-        self.assertIsInstance(ended(one), KeyboardInterrupt)
-        self.assertIsNone(ended(started(thread.join, enable_io_interrupt=True)))
+        self.assertEqual({type(ended(one)) for one in both}, {KeyboardInterrupt, type(None)})
 
 
 if __name__ == "__main__":
