@@ -146,9 +146,26 @@ int bough_reason_of(const bough_thread *thread, struct bough_record *record)
     return 0;
 }
 
+static void make_due_again(struct bo_target *t, uint32_t bit)
+{
+    bo_or_seq(&t->due, bit);
+    bo_wake_subtree(t, false);
+}
+
 /* Clears the bit first, then the record: a post in between sets the bit again. Such a post finds either the record that
- * is being cleared, and is cleared with it, or no record, and writes a new one. A record that is being written stays:
- * its poster sets the bit afterwards. */
+ * is being cleared, and is cleared with it unless it is final, or no record, and writes a new one. A record that is
+ * being written stays: its poster sets the bit afterwards. */
+static enum bo_clearing clear_record(struct bo_target *t, struct bo_record *r, uint32_t bit)
+{
+    bo_busy_begin(); /* no freeze here: without its bit a record interrupts no thread */
+    bo_and_seq(&t->due, ~bit);
+    enum bo_clearing how = bo_record_clear(r, bo_load_seq(&r->state));
+    if (how == BO_KEPT_FINAL)
+        make_due_again(t, bit);
+    bo_busy_end();
+    return how;
+}
+
 static int clear_records(struct bo_target *t, uint32_t kinds)
 {
     int cleared = 0;
@@ -156,14 +173,10 @@ static int clear_records(struct bo_target *t, uint32_t kinds)
     for (uint32_t due = bo_load_seq(&t->due) & kinds; due; due &= due - 1) {
         enum bough_kind kind = (enum bough_kind)__builtin_ctz(due);
         struct bo_record *r = bo_record_of(t, kind);
-        if (bo_record_stands(r) && (bo_record_flags(r) & BOUGH_FINAL)) {
-            final = true;
-            continue;
-        }
-        bo_busy_begin(); /* no freeze here: without its bit a record interrupts no thread */
-        bo_and_seq(&t->due, ~(1u << kind));
-        cleared += bo_record_close(r, BOUGH_POST_CLEARED);
-        bo_busy_end();
+        bool is_final = bo_record_stands(r) && (bo_record_flags(r) & BOUGH_FINAL);
+        enum bo_clearing how = is_final ? BO_KEPT_FINAL : clear_record(t, r, 1u << kind);
+        final |= how == BO_KEPT_FINAL;
+        cleared += how == BO_CLEARED;
     }
     return final ? (errno = EBUSY, -1) : cleared;
 }
@@ -179,22 +192,29 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
     return owner == t->t.index; /* no thread may clear the records of an orphan */
 }
 
+bool bo_may_clear(const struct bo_thread *t, const struct bo_record *r)
+{
+    const struct bo_target *slot = bo_target_of(r->target);
+    return slot && bo_target_is(slot, bo_handle_generation(r->target)) && may_clear(t, slot);
+}
+
 /* A later post that has got the record meanwhile may have lost its bit here. */
-bool bo_clear_post(struct bo_thread *t, struct bo_record *r, uint64_t state)
+enum bo_clearing bo_clear_post(struct bo_thread *t, struct bo_record *r, uint64_t state)
 {
     struct bo_target *slot = bo_target_of(r->target);
-    if (!slot || !bo_target_is(slot, bo_handle_generation(r->target)) || !may_clear(t, slot))
-        return false;
     uint32_t bit = 1u << bo_load_relaxed(&r->kind);
-    if (!bo_record_is_of(r, state))
-        return true;
+    if (!slot || !bo_record_is_of(r, state))
+        return BO_ENDED_BEFORE;
+    if (bo_record_flags(r) & BOUGH_FINAL)
+        return BO_KEPT_FINAL;
+    bo_busy_begin(); /* as in clear_record() */
     bo_and_seq(&slot->due, ~bit);
-    if (!bo_record_close_post(r, state, BOUGH_POST_CLEARED) && bo_record_stands(r)) {
-        bo_or_seq(&slot->due, bit);
-        bo_wake_subtree(slot, false);
-    }
+    enum bo_clearing how = bo_record_clear(r, state);
+    if (how != BO_CLEARED && bo_record_stands(r))
+        make_due_again(slot, bit);
+    bo_busy_end();
     bo_level_recompute(t);
-    return true;
+    return how;
 }
 
 static int clear_target(bough_target target, uint32_t kinds)

@@ -184,17 +184,16 @@ static enum outcome resume(struct bo_thread *t, const struct bo_handling *h, con
 static enum outcome dismiss_record(struct bo_thread *t, const struct bo_handling *h)
 {
     struct bo_record *r = h->record;
-    if (!bo_record_is_of(r, h->state)) {
+    if (!bo_record_is_of(r, h->state))
         return GOES_ON;
-    } else if (bo_record_events(r) >= 3 || (bo_record_flags(r) & BOUGH_FINAL)) {
-        bo_report("a handler cannot dismiss an interrupt that is final or was posted 3 times: it stays pending");
-    } else if (bo_clear_post(t, r, h->state)) {
-        return GOES_ON;
-    } else {
+    if (!bo_may_clear(t, r))
         bo_report(
             "a handler can dismiss only an interrupt of its thread, of a branch that its thread has opened, or of the root: "
             "this one stays pending");
-    }
+    else if (bo_record_events(r) < 3 && bo_clear_post(t, r, h->state) != BO_KEPT_FINAL)
+        return GOES_ON;
+    else
+        bo_report("a handler cannot dismiss an interrupt that is final or was posted 3 times: it stays pending");
     note_event(r, h->state, BO_CAME_BACK);
     return FAILS;
 }

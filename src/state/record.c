@@ -79,6 +79,7 @@ static void fill(struct bo_record *r, uint64_t target, uint32_t serial, const st
 }
 
 enum { SERIALS = 0xfffffff };
+#define SEALED (UINT64_C(8) << 32)
 
 static uint64_t tally_of(uint32_t serial, uint32_t flags, uint32_t count)
 {
@@ -91,20 +92,24 @@ static uint32_t merged(uint32_t flags, uint32_t more)
     return ((flags | more) & BOUGH_FINAL) | (flags & more & BOUGH_ALONE);
 }
 
+enum counted { COUNTED, COUNTED_AND_WIDENED, IS_BEING_CLEARED };
+
 /* The first post and a repeated one may arrive here in any order. The record may also have been closed and written
- * again since the repeated post examined it: then that post is not counted. Returns whether the post has widened the
- * record. */
-static bool count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
+ * again since the repeated post examined it: then that post is not counted. */
+static enum counted count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
 {
     uint64_t was = bo_load_seq(&r->tally), now;
     do {
         uint32_t age = (serial - (uint32_t)(was >> 36)) & SERIALS;
         if (age > SERIALS / 2)
-            return false;
+            return COUNTED;
+        if (!age && (was & SEALED))
+            return IS_BEING_CLEARED;
         now = age ? tally_of(serial, merged(flags, flags), 1)
                   : tally_of(serial, merged((uint32_t)(was >> 32), flags), (uint32_t)was + 1);
     } while (!bo_cas_seq(&r->tally, &was, now));
-    return (was & ~now) >> 32 & BOUGH_ALONE && was >> 36 == serial;
+    bool widened = (was & ~now) >> 32 & BOUGH_ALONE && was >> 36 == serial;
+    return widened ? COUNTED_AND_WIDENED : COUNTED;
 }
 
 static void raise_rung(_Atomic uint8_t *highest, int rung)
@@ -132,10 +137,15 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
          * written. */
         bool mine = state >> 32 == generation;
         if (mine && bo_record_status(state) != BO_EMPTY) {
-            bool widened = count_post(r, bo_record_serial(state), event->flags);
+            enum counted counted = count_post(r, bo_record_serial(state), event->flags);
+            if (counted == IS_BEING_CLEARED) {
+                bo_record_close_post(r, state, BOUGH_POST_CLEARED);
+                state = bo_load_seq(&r->state);
+                continue;
+            }
             if (bo_record_status(state) != BO_WRITING)
                 post_again(r, event, limit);
-            *how = widened ? BO_WIDENED : BO_REPEATED;
+            *how = counted == COUNTED_AND_WIDENED ? BO_WIDENED : BO_REPEATED;
             return bo_record_serial(state);
         }
         uint32_t serial = (bo_record_serial(state) + (mine && bo_record_serial(state) ? 0 : 1)) & SERIALS;
@@ -160,8 +170,21 @@ void bo_record_make_final(struct bo_record *r)
 {
     uint32_t serial = bo_record_serial(bo_load_seq(&r->state));
     uint64_t was = bo_load_seq(&r->tally);
-    while (was >> 36 == serial && !bo_cas_seq(&r->tally, &was, was | (uint64_t)BOUGH_FINAL << 32))
+    while (was >> 36 == serial && !(was & SEALED) && !bo_cas_seq(&r->tally, &was, was | (uint64_t)BOUGH_FINAL << 32))
         ;
+}
+
+/* False: the record is final. True also if another post has the record by now. */
+static bool seal_tally(struct bo_record *r, uint32_t serial)
+{
+    uint64_t was = bo_load_seq(&r->tally);
+    do {
+        if (was >> 36 != serial)
+            return true;
+        if (was >> 32 & BOUGH_FINAL)
+            return false;
+    } while (!bo_cas_seq(&r->tally, &was, was | SEALED));
+    return true;
 }
 
 /* The record of another target may be closed and rewritten meanwhile: so readers compare the state before and after. */
@@ -254,6 +277,17 @@ bool bo_record_close_post(struct bo_record *r, uint64_t state, enum bough_post_s
         bo_ladder_closed(r);
     bo_busy_end();
     return done;
+}
+
+enum bo_clearing bo_record_clear(struct bo_record *r, uint64_t state)
+{
+    BO_HOOK(clear_begins);
+    if (!bo_record_is_of(r, state))
+        return BO_ENDED_BEFORE;
+    if (!seal_tally(r, bo_record_serial(state)))
+        return BO_KEPT_FINAL;
+    BO_HOOK(record_sealed);
+    return bo_record_close_post(r, state, BOUGH_POST_CLEARED) ? BO_CLEARED : BO_ENDED_BEFORE;
 }
 
 void bo_records_forget(const struct bo_target *t)

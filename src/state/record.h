@@ -10,8 +10,10 @@
  *
  * Writers hold a pin on the target, so a record belongs to one generation from WRITING to EMPTY (rule 6). A second post
  * finds the record not EMPTY and is only counted (rule 1), even if the record is still WRITING or is closed meanwhile:
- * `tally` has the serial that the count is for. The fields after `tally` are written in WRITING only, and read when the
- * status is PENDING or later. Each change of the status is made, and reported, by one thread.
+ * `tally` has the serial that the count is for. Before a record is cleared its tally is sealed, unless it is final: a
+ * post that finds the seal finishes the clearing and writes a record of its own, so no final post is cleared. The
+ * fields after `tally` are written in WRITING only, and read when the status is PENDING or later. Each change of the
+ * status is made, and reported, by one thread.
  *
  * The fields after the line belong to the ladder: the incident's state. Each poster (its origin) and the ladder, on the
  * ticker's thread, raise `rung`; posters increase the counts of events. The threads below the target set
@@ -30,7 +32,7 @@ struct bo_record {
     _Atomic uint64_t state;
     _Atomic uint32_t last; /* the last closed serial (28), and how it ended: enum bough_post_status (4) */
     _Atomic uint32_t waiters;
-    _Atomic uint64_t tally; /* serial (28), enum bough_post_flags (4), count (32) */
+    _Atomic uint64_t tally; /* serial (28), SEALED or not (1), enum bough_post_flags (3), count (32) */
     _Atomic uint64_t seq;   /* the ticker may read this and `since` of a record that is being reused */
     _Atomic int64_t since;
     int64_t value;
@@ -86,7 +88,7 @@ static inline uint32_t bo_record_count(const struct bo_record *r)
 }
 static inline uint32_t bo_record_flags(const struct bo_record *r)
 {
-    return bo_load_seq(&r->tally) >> 32 & 15;
+    return bo_load_seq(&r->tally) >> 32 & (BOUGH_FINAL | BOUGH_ALONE);
 }
 
 /* The record of a target and kind. */
@@ -112,13 +114,16 @@ void bo_record_deliver(struct bo_record *r);
 bool bo_record_close(struct bo_record *r, enum bough_post_status how);
 /* Close the record only if it is still of the post that it was of in `state`. */
 bool bo_record_close_post(struct bo_record *r, uint64_t state, enum bough_post_status how);
+/* The record of a post is cleared; or it stays, because a post has made it final; or another thread has ended it. */
+enum bo_clearing { BO_CLEARED, BO_KEPT_FINAL, BO_ENDED_BEFORE };
+enum bo_clearing bo_record_clear(struct bo_record *r, uint64_t state);
 /* Called in a forked child: close all records of a target, even a record that a thread of the parent was writing. */
 void bo_records_forget(const struct bo_target *t);
 /* "stop", "timeout"...; "?" for an invalid kind. */
 const char *bo_kind_name(unsigned kind);
 /* Describe a record as its target can read it. */
 void bo_record_describe(const struct bo_record *r, struct bough_record *record);
-/* From now on the record cannot be cleared. [signal] */
+/* From now on the record cannot be cleared, unless its clearing has begun. [signal] */
 void bo_record_make_final(struct bo_record *r);
 /* Whether the record is PENDING or DELIVERED. */
 bool bo_record_stands(const struct bo_record *r);

@@ -45,6 +45,8 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_deliver_begins no_hook
 #define bo_hook_record_changes no_hook
 #define bo_hook_record_changed no_hook
+#define bo_hook_clear_begins no_hook
+#define bo_hook_record_sealed no_hook
 #define bo_hook_post_promised no_hook
 #define bo_hook_post_no_room no_hook
 #define bo_hook_post_sent no_hook

@@ -132,7 +132,7 @@ TEST(one_of_two_threads_that_clear_the_root_ends_the_post)
     bo_hook_record_changes = stop_here;
     t_spawn(&clearer, clears_the_root, NULL);
     t_gate_wait(&hook_reached);
-    CHECK_EQ(bough_interrupt(BOUGH_ROOT, NULL), 0); /* makes the record due again */
+    CHECK_EQ(bough_interrupt(BOUGH_ROOT, NULL), 0); /* finishes the clearing, and writes the record again */
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
     bough_post next = bough_post_event(BOUGH_ROOT, &(struct bough_event){.reason = "next"});
     t_gate_open(&hook_go);
@@ -140,9 +140,9 @@ TEST(one_of_two_threads_that_clear_the_root_ends_the_post)
     CHECK_EQ(bough_post_status(next), BOUGH_POST_PENDING);
     CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
     watch_no_longer();
-    CHECK_EQ(transition_count, 4);
-    CHECK_EQ(transitions[1], BOUGH_POST_CLEARED);
-    CHECK_EQ(transitions[2], BOUGH_POST_PENDING);
+    CHECK_EQ(transition_count, 6);
+    for (int i = 0; i < 6; i++)
+        CHECK_EQ(transitions[i], i % 2 ? BOUGH_POST_CLEARED : BOUGH_POST_PENDING);
 }
 
 static void *posts_slowly(void *branch)
@@ -171,6 +171,57 @@ TEST(a_report_is_not_lost_while_another_one_is_handed_out)
     }
     watch_no_longer();
     CHECK_EQ(transition_count, 4);
+}
+
+/* ---- a final post comes while another thread clears ------------------------------------------------------------- */
+
+static void *may_not_clear_the_root(void *unused)
+{
+    CHECK_ERR(bough_clear(BOUGH_ROOT), EBUSY);
+    return unused;
+}
+
+static bough_post post_finally(void)
+{
+    return bough_post_event(BOUGH_ROOT, &(struct bough_event){.flags = BOUGH_FINAL, .reason = "final"});
+}
+
+static void is_still_final(bough_post post)
+{
+    CHECK_EQ(bough_post_status(post), BOUGH_POST_PENDING);
+    CHECK_EQ(bough_check(), -1);
+    CHECK_ERR(bough_clear(BOUGH_ROOT), EBUSY);
+}
+
+/* Fixed race: the record was found not to be final, and was cleared after a post had made it final. */
+TEST(a_record_that_becomes_final_is_not_cleared)
+{
+    struct t_thread clearer;
+    NEED_HOOKS();
+    CHECK_EQ(bough_interrupt(BOUGH_ROOT, NULL), 0);
+    bo_hook_clear_begins = stop_here;
+    t_spawn(&clearer, may_not_clear_the_root, NULL);
+    t_gate_wait(&hook_reached);
+    bough_post post = post_finally();
+    t_gate_open(&hook_go);
+    t_join(&clearer);
+    is_still_final(post);
+}
+
+/* The post finishes the clearing, and does not wait for the clearing thread. */
+TEST(a_final_post_to_a_record_that_is_being_cleared_writes_a_new_one)
+{
+    struct t_thread clearer;
+    NEED_HOOKS();
+    bough_post first = bough_post_event(BOUGH_ROOT, NULL);
+    bo_hook_record_sealed = stop_here;
+    t_spawn(&clearer, clears_the_root, NULL);
+    t_gate_wait(&hook_reached);
+    bough_post post = post_finally();
+    CHECK_EQ(bough_post_status(first), BOUGH_POST_CLEARED);
+    t_gate_open(&hook_go);
+    t_join(&clearer);
+    is_still_final(post);
 }
 
 /* ---- a record that is posted again while it is described ---------------------------------------------------------- */
