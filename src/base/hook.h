@@ -17,6 +17,7 @@
     X(deliver_begins)  /* a point has found a record, it is not marked as delivered yet */        \
     X(record_changes)  /* a record is delivered or closed next, its report has a place already */ \
     X(record_changed)  /* a record is delivered or closed, the report is not handed out yet */    \
+    X(post_repeats)    /* a post has found a record, and counts for it next */                    \
     X(clear_begins)    /* a record is cleared next: its bit is off, it may become final */        \
     X(record_sealed)   /* a record is closed next, because no post has made it final */           \
     X(post_promised)   /* a word counts a sender, nothing is written or sent yet */               \

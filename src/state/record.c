@@ -92,19 +92,17 @@ static uint32_t merged(uint32_t flags, uint32_t more)
     return ((flags | more) & BOUGH_FINAL) | (flags & more & BOUGH_ALONE);
 }
 
-enum counted { COUNTED, COUNTED_AND_WIDENED, IS_BEING_CLEARED };
+enum counted { COUNTED, COUNTED_AND_WIDENED, IS_OVER };
 
-/* The first post and a repeated one may arrive here in any order. The record may also have been closed and written
- * again since the repeated post examined it: then that post is not counted. */
+/* The first post and a repeated one may arrive here in any order. Since the repeated post examined the record, it may
+ * also have been sealed, or closed and written again: then that post is not counted. */
 static enum counted count_post(struct bo_record *r, uint32_t serial, uint32_t flags)
 {
     uint64_t was = bo_load_seq(&r->tally), now;
     do {
         uint32_t age = (serial - (uint32_t)(was >> 36)) & SERIALS;
-        if (age > SERIALS / 2)
-            return COUNTED;
-        if (!age && (was & SEALED))
-            return IS_BEING_CLEARED;
+        if (age > SERIALS / 2 || (!age && (was & SEALED)))
+            return IS_OVER;
         now = age ? tally_of(serial, merged(flags, flags), 1)
                   : tally_of(serial, merged((uint32_t)(was >> 32), flags), (uint32_t)was + 1);
     } while (!bo_cas_seq(&r->tally, &was, now));
@@ -137,8 +135,9 @@ uint32_t bo_record_post(struct bo_record *r, uint64_t target, uint32_t generatio
          * written. */
         bool mine = state >> 32 == generation;
         if (mine && bo_record_status(state) != BO_EMPTY) {
+            BO_HOOK(post_repeats);
             enum counted counted = count_post(r, bo_record_serial(state), event->flags);
-            if (counted == IS_BEING_CLEARED) {
+            if (counted == IS_OVER) {
                 bo_record_close_post(r, state, BOUGH_POST_CLEARED);
                 state = bo_load_seq(&r->state);
                 continue;

@@ -45,6 +45,7 @@ __attribute__((unused)) static void stop_here(void)
 #define bo_hook_deliver_begins no_hook
 #define bo_hook_record_changes no_hook
 #define bo_hook_record_changed no_hook
+#define bo_hook_post_repeats no_hook
 #define bo_hook_clear_begins no_hook
 #define bo_hook_record_sealed no_hook
 #define bo_hook_post_promised no_hook

@@ -224,6 +224,31 @@ TEST(a_final_post_to_a_record_that_is_being_cleared_writes_a_new_one)
     is_still_final(post);
 }
 
+static bough_post final_post;
+
+static void *posts_finally(void *unused)
+{
+    hooked = t_tid();
+    final_post = post_finally();
+    return unused;
+}
+
+/* Fixed race: the final post counted for the record that it had found, which was cleared by then. */
+TEST(a_final_post_that_comes_after_the_next_one_makes_that_final)
+{
+    struct t_thread poster;
+    NEED_HOOKS();
+    CHECK_EQ(bough_interrupt(BOUGH_ROOT, NULL), 0);
+    bo_hook_post_repeats = stop_here;
+    t_spawn(&poster, posts_finally, NULL);
+    t_gate_wait(&hook_reached);
+    CHECK_EQ(bough_clear(BOUGH_ROOT), 1);
+    CHECK_EQ(bough_interrupt(BOUGH_ROOT, "next"), 0);
+    t_gate_open(&hook_go);
+    t_join(&poster);
+    is_still_final(final_post);
+}
+
 /* ---- a record that is posted again while it is described ---------------------------------------------------------- */
 
 __attribute__((unused)) static void post_again(void)
