@@ -33,6 +33,8 @@ QUIET = {
     "distributed.admin.tick.interval": "1 s",
     "distributed.worker.profile.enabled": False,
     "distributed.comm.timeouts.connect": LIMIT,
+    # A worker that was lost 15 s ago, and has begun again meanwhile, is given up if Client.restart() restarts it just then.
+    "distributed.deploy.lost-worker-timeout": 10 * STARTED,
 }
 
 

@@ -195,6 +195,7 @@ STUCK_AT = {
     "test_case": "time.sleep(1000)",
     "test_fork": "os.waitpid(pid, 0)[1])",
 }
+AWAITING = "test_waits", "test_run", "test_isolated", "test_others"  # tests that wait in an event loop
 PASSED = {
     "test_fixture_has_ended", "test_server_runs", "test_has_swallowed", "test_fixtures_have_ended", "test_parameter[2]", "test_nearest",
     "test_case_has_ended", "test_threads", "test_last",
@@ -218,7 +219,8 @@ class Limits(unittest.TestCase):
         text += "def test_last():\n    bough.check_interrupt()\n    time.sleep(0.01)\n"
         for cls.factor in FACTORS:
             cls.run_ = Run(text, f"--bough-timeout-grace={ENOUGH}", ini=ini, plugins=plugins, factor=cls.factor).end()
-            if all(cls.run_.last_line(name).endswith(line) for name, line in STUCK_AT.items()):
+            ends_at = STUCK_AT | {name: "await fut" for name in AWAITING if name in cls.run_.cases}
+            if all(cls.run_.last_line(name).endswith(line) for name, line in ends_at.items()):
                 break
 
     def test_status(self):
@@ -259,7 +261,7 @@ class Limits(unittest.TestCase):
     @needs("pytest_asyncio")
     def test_asyncio(self):
         """a test that awaits is cancelled: it cleans up, and its traceback ends where it waits"""
-        for name in "test_waits", "test_run", "test_isolated", "test_others":
+        for name in AWAITING:
             with self.subTest(name):
                 kind, message, text = self.run_.outcome(name)
                 self.assertEqual(kind, "failure", str(self.run_))
