@@ -106,6 +106,9 @@ except KeyboardInterrupt:
 import random, signal
 alive = cut = wrong = 0
 begun = False
+end = time.monotonic() + 10  # a busy machine does not come to 300
+def go_on():
+    return cut < 300 and (cut < 3 or time.monotonic() < end)
 def child(gate):
     global alive
     alive += 1
@@ -115,11 +118,11 @@ def child(gate):
         alive -= 1
 def send():
     while not begun: time.sleep(0.001)
-    while cut < 300:
+    while go_on():
         time.sleep(random.random() / 1000)
         os.kill(os.getpid(), signal.SIGINT)
 def on_ctrl_c(signo, frame):  # a loop looks for signals in its jump, where nothing of the loop catches
-    if frame.f_back is not None and cut < 300:
+    if frame.f_back is not None and go_on():
         raise KeyboardInterrupt
 def one():
     global cut, wrong
@@ -135,7 +138,7 @@ def one():
 signal.signal(signal.SIGINT, on_ctrl_c)
 threading.Thread(target=send).start()
 begun = True
-while cut < 300:
+while cut < 300 and (cut < 3 or time.monotonic() < end):  # without a function, in which a signal would raise the exception
     try:
         one()
     except KeyboardInterrupt:
