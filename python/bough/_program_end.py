@@ -33,6 +33,8 @@ _interrupting = _thread.allocate_lock()  # guards additions to it
 _patient_until = _on_way_out_until = 0.0  # times of time.monotonic()
 _event = _thread.allocate_lock()  # released by a signal that begins the way out
 
+os.register_at_fork(after_in_child=_interrupting._at_fork_reinit)
+
 
 def take_part():
     global _process
