@@ -133,6 +133,7 @@ struct t_gate {
     uint32_t open;
 };
 void t_gate_open(struct t_gate *gate);
+int t_gate_is_open(const struct t_gate *gate);
 void t_gate_wait(struct t_gate *gate);
 
 /* A sequencer ({0}) lets threads pass in the order of the numbers 0, 1, 2...: t_turn(s, 2) waits until turn 1

@@ -227,10 +227,15 @@ void t_gate_open(struct t_gate *gate)
     futex_wake(&gate->open);
 }
 
+int t_gate_is_open(const struct t_gate *gate)
+{
+    return (int)__atomic_load_n(&gate->open, __ATOMIC_ACQUIRE);
+}
+
 void t_gate_wait(struct t_gate *gate)
 {
     int64_t begin = t_now();
-    while (!__atomic_load_n(&gate->open, __ATOMIC_ACQUIRE)) {
+    while (!t_gate_is_open(gate)) {
         futex_wait(&gate->open, 0, 100000000);
         if (is_too_late(begin))
             t_fail(__FILE__, __LINE__, "a gate was not opened");

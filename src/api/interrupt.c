@@ -194,14 +194,15 @@ static bool may_clear(const struct bo_thread *t, const struct bo_target *target)
 
 bool bo_may_clear(const struct bo_thread *t, const struct bo_record *r)
 {
-    const struct bo_target *slot = bo_target_of(r->target);
-    return slot && bo_target_is(slot, bo_handle_generation(r->target)) && may_clear(t, slot);
+    uint64_t target = bo_load_relaxed(&r->target);
+    const struct bo_target *slot = bo_target_of(target);
+    return slot && bo_target_is(slot, bo_handle_generation(target)) && may_clear(t, slot);
 }
 
 /* A later post that has got the record meanwhile may have lost its bit here. */
 enum bo_clearing bo_clear_post(struct bo_thread *t, struct bo_record *r, uint64_t state)
 {
-    struct bo_target *slot = bo_target_of(r->target);
+    struct bo_target *slot = bo_target_of(bo_load_relaxed(&r->target));
     uint32_t bit = 1u << bo_load_relaxed(&r->kind);
     if (!slot || !bo_record_is_of(r, state))
         return BO_ENDED_BEFORE;

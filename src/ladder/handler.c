@@ -52,7 +52,7 @@ static void note_event(struct bo_record *r, uint64_t state, enum bo_handler_even
         if (was >> 4 != bo_record_serial(state))
             return;
     while (!bo_cas_seq(&r->handler_events, &was, was | (uint32_t)event));
-    struct bo_target *target = bo_target_of(r->target);
+    struct bo_target *target = bo_target_of(bo_load_relaxed(&r->target));
     if (target)
         bo_ticker_look(target);
 }

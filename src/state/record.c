@@ -49,7 +49,7 @@ bool bo_record_event(struct bo_record *r)
 
 static void fill(struct bo_record *r, uint64_t target, uint32_t serial, const struct bough_event *event, int limit)
 {
-    r->target = target;
+    bo_store_relaxed(&r->target, target);
     bo_store_relaxed(&r->seq, bo_add_seq(&bo_arena.head->seq, 1) + 1);
     bo_store_relaxed(&r->since, bo_now());
     r->value = event->value;
@@ -198,7 +198,7 @@ __attribute__((no_sanitize("thread"))) void bo_record_describe(const struct bo_r
         .value = r->value,
         .since = bo_load_relaxed(&r->since),
         .source = r->source,
-        .target = (bough_target)(uintptr_t)r->target,
+        .target = (bough_target)(uintptr_t)bo_load_relaxed(&r->target),
     };
     BO_HOOK(record_half);
     for (size_t i = 0; i < sizeof record->reason; i++)
@@ -252,7 +252,7 @@ static bool end_serial(struct bo_record *r, uint64_t state, enum bough_post_stat
     uint32_t serial = bo_record_serial(state);
     if (!bo_record_is_of(r, state))
         return false;
-    bo_trace_close(r->target, bo_load_relaxed(&r->kind), serial, how);
+    bo_trace_close(bo_load_relaxed(&r->target), bo_load_relaxed(&r->kind), serial, how);
     do {
         if (!is_standing(state) || bo_record_serial(state) != serial)
             return false;

@@ -36,7 +36,7 @@ struct bo_record {
     _Atomic uint64_t seq;   /* the ticker may read this and `since` of a record that is being reused */
     _Atomic int64_t since;
     int64_t value;
-    uint64_t target; /* handle */
+    _Atomic uint64_t target; /* handle */
     pid_t source;
     int signo;
     _Atomic uint8_t delivered_rung; /* the highest rung that has reached the target (rule 22) */

@@ -251,7 +251,8 @@ void bo_level_record_delivery(struct bo_thread *t, struct bo_record *r)
     uint8_t rung = bo_load_relaxed(&r->rung);
     if (seq <= bo_load_relaxed(&t->incident.delivered_seq) && rung <= bo_load_relaxed(&t->incident.delivered_rung))
         return;
-    bo_trace_delivery(r->target, bo_load_relaxed(&r->kind), bo_record_serial(bo_load_relaxed(&r->state)), rung);
+    bo_trace_delivery(bo_load_relaxed(&r->target), bo_load_relaxed(&r->kind),
+                      bo_record_serial(bo_load_relaxed(&r->state)), rung);
     bo_store_relaxed(&t->incident.delivered_seq, seq);
     bo_store_relaxed(&t->incident.delivered_rung, rung);
     bo_store_relaxed(&t->incident.delivered_at, bo_now());

@@ -172,7 +172,7 @@ TEST(a_wait_in_libc_that_a_signal_meets_at_its_start_is_interrupted)
     t_gate_wait(&t.known);
     t_until_blocked(t.thread.tid);
     CHECK_EQ(bough_interrupt(t.self, "stop"), 0);
-    t_until(t.cut.open);
+    t_until(t_gate_is_open(&t.cut));
     t_join(&t.thread);
     CHECK_EQ(t.result, -1);
     CHECK_EQ(t.error, ECANCELED);

@@ -474,7 +474,7 @@ TEST(a_wake_that_was_put_off_waits_for_room_in_the_word)
     bo_hook_post_no_room = note_no_room;
     bo_add_seq(&slot->t.word, BO_SENDERS);
     t_spawn(&waker, wakes_it, slot);
-    t_until(no_room.open || woken_late);
+    t_until(t_gate_is_open(&no_room) || woken_late);
     bo_sub_seq(&slot->t.word, BO_SENDERS);
     t_join(&waker);
     CHECK_EQ(woken_late, 1);

@@ -137,7 +137,7 @@ TEST(a_wake_that_finds_no_room_is_sent_when_there_is_room)
     CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &full), 0);
     CHECK_EQ(bough_interrupt(t.self, "no room"), 0);
     t_until(refused);
-    CHECK_EQ(__atomic_load_n(&t.cut.open, __ATOMIC_ACQUIRE), 0);
+    CHECK(!t_gate_is_open(&t.cut));
     CHECK_EQ(setrlimit(RLIMIT_SIGPENDING, &before), 0);
     target_was_cut(&t);
     target_end(&t);

@@ -118,7 +118,7 @@ TEST_LIMIT(a_stop_before_the_ticker_sleeps_is_counted, 60)
     CHECK(bough_self());
     CHECK_EQ(bo_ticker_need(), 0);
     BOUGH_BRANCH(b, .timeout = BOUGH_SEC(1000)) {
-        bo_hook_pace_tick = stop_once;
+        __atomic_store_n(&bo_hook_pace_tick, stop_once, __ATOMIC_SEQ_CST);
         bo_ticker_attend();
         t_until(stopped);
         t_until(behind() >= BO_MS(COUNTED_MS));
