@@ -77,14 +77,6 @@ TEST(a_thread_in_foreign_code_is_not_frozen)
     subject_end(&s);
 }
 
-/* Not instrumented, because the thread would sometimes be frozen in the thread sanitizer's code, with the sanitizer's
- * lock held. */
-__attribute__((noinline, noreturn, no_sanitize("thread"))) static void compute(struct subject *s)
-{
-    for (;;)
-        s->rounds++;
-}
-
 static void *computes_in_a_region(void *argument)
 {
     struct subject *s = argument;

@@ -72,7 +72,7 @@ TEST(an_asynchronous_region_is_not_left_in_such_an_operation)
     subject_start(&subject, meets_in_an_asynchronous_region);
     post_stop(subject.self);
     t_gate_wait(&hook_reached);
-    bo_hook_ticker_looks = count_look;
+    __atomic_store_n(&bo_hook_ticker_looks, count_look, __ATOMIC_SEQ_CST);
     t_until(looks > 3 || left); /* the ticker wakes the thread each time */
     CHECK(!left);
     t_gate_open(&hook_go);
@@ -89,8 +89,7 @@ static void *works_in_a_closable_region(void *unused)
     t_gate_wait(&subject.leave);
     BOUGH_CLOSABLE {
         operation();
-        for (;; subject.rounds++)
-            ;
+        compute(&subject);
     }
     return unused;
 }
