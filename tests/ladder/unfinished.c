@@ -4,6 +4,8 @@
 #include "../races/hooks.h"
 #include <bough/ladder.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include "frozen.h"
 
 static struct subject subject;
@@ -53,12 +55,34 @@ __attribute__((unused)) static void count_look(void)
     looks++;
 }
 
+static struct t_gate signal_is_blocked;
+
+static void set_wake_signal(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGURG);
+    CHECK_EQ(pthread_sigmask(how, &set, NULL), 0);
+}
+
+__attribute__((unused)) static void let_the_signal_in(void)
+{
+    set_wake_signal(SIG_UNBLOCK);
+    stop_here();
+}
+
+/* The signal is let in when the thread is in the operation: it would leave the region before. */
 static void *meets_in_an_asynchronous_region(void *unused)
 {
     struct bough_async region;
     subject_known(&subject);
+    hooked = t_tid();
+    bo_hook_record_changes = let_the_signal_in;
     if (bough_async_begin(&region) == 0) {
-        meets();
+        set_wake_signal(SIG_BLOCK);
+        t_gate_open(&signal_is_blocked);
+        while (bough_check() == 0)
+            sched_yield();
         bough_async_end(&region);
     }
     left = 1;
@@ -70,6 +94,7 @@ TEST(an_asynchronous_region_is_not_left_in_such_an_operation)
 {
     NEED_HOOKS();
     subject_start(&subject, meets_in_an_asynchronous_region);
+    t_gate_wait(&signal_is_blocked);
     post_stop(subject.self);
     t_gate_wait(&hook_reached);
     __atomic_store_n(&bo_hook_ticker_looks, count_look, __ATOMIC_SEQ_CST);
