@@ -152,15 +152,19 @@ static void make_due_again(struct bo_target *t, uint32_t bit)
     bo_wake_subtree(t, false);
 }
 
-/* Clears the bit first, then the record: a post in between sets the bit again. Such a post finds either the record that
- * is being cleared, and is cleared with it unless it is final, or no record, and writes a new one. A record that is
- * being written stays: its poster sets the bit afterwards. */
-static enum bo_clearing clear_record(struct bo_target *t, struct bo_record *r, uint32_t bit)
+/* Clears the bit first, then the record, if it is still of the post that it was of in `state`. A post in between sets
+ * the bit again. Such a post finds either the record that is being cleared, and is cleared with it unless it is final,
+ * or no record, and writes a new one. That one may have lost its bit here: it gets the bit back, as a record that is
+ * kept does. A record that is being written stays: its poster sets the bit afterwards. */
+static enum bo_clearing clear_record(struct bo_target *t, struct bo_record *r, uint64_t state)
 {
+    uint32_t bit = 1u << bo_load_relaxed(&r->kind);
+    if (bo_record_is_of(r, state) && (bo_record_flags(r) & BOUGH_FINAL))
+        return BO_KEPT_FINAL;
     bo_busy_begin(); /* no freeze here: without its bit a record interrupts no thread */
     bo_and_seq(&t->due, ~bit);
-    enum bo_clearing how = bo_record_clear(r, bo_load_seq(&r->state));
-    if (how == BO_KEPT_FINAL)
+    enum bo_clearing how = bo_record_clear(r, state);
+    if (how != BO_CLEARED && bo_record_stands(r))
         make_due_again(t, bit);
     bo_busy_end();
     return how;
@@ -173,8 +177,7 @@ static int clear_records(struct bo_target *t, uint32_t kinds)
     for (uint32_t due = bo_load_seq(&t->due) & kinds; due; due &= due - 1) {
         enum bough_kind kind = (enum bough_kind)__builtin_ctz(due);
         struct bo_record *r = bo_record_of(t, kind);
-        bool is_final = bo_record_stands(r) && (bo_record_flags(r) & BOUGH_FINAL);
-        enum bo_clearing how = is_final ? BO_KEPT_FINAL : clear_record(t, r, 1u << kind);
+        enum bo_clearing how = clear_record(t, r, bo_load_seq(&r->state));
         final |= how == BO_KEPT_FINAL;
         cleared += how == BO_CLEARED;
     }
@@ -199,21 +202,10 @@ bool bo_may_clear(const struct bo_thread *t, const struct bo_record *r)
     return slot && bo_target_is(slot, bo_handle_generation(target)) && may_clear(t, slot);
 }
 
-/* A later post that has got the record meanwhile may have lost its bit here. */
 enum bo_clearing bo_clear_post(struct bo_thread *t, struct bo_record *r, uint64_t state)
 {
     struct bo_target *slot = bo_target_of(bo_load_relaxed(&r->target));
-    uint32_t bit = 1u << bo_load_relaxed(&r->kind);
-    if (!slot || !bo_record_is_of(r, state))
-        return BO_ENDED_BEFORE;
-    if (bo_record_flags(r) & BOUGH_FINAL)
-        return BO_KEPT_FINAL;
-    bo_busy_begin(); /* as in clear_record() */
-    bo_and_seq(&slot->due, ~bit);
-    enum bo_clearing how = bo_record_clear(r, state);
-    if (how != BO_CLEARED && bo_record_stands(r))
-        make_due_again(slot, bit);
-    bo_busy_end();
+    enum bo_clearing how = slot ? clear_record(slot, r, state) : BO_ENDED_BEFORE;
     bo_level_recompute(t);
     return how;
 }
